@@ -1,0 +1,1 @@
+//! The broadcast lifecycle as a pure function, names, keys and signatures.

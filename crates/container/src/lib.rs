@@ -1,0 +1,5 @@
+//! Frames to bytes and back: FLV, fMP4, MPEG-TS, and the segmenter that cuts frames into parts and segments.
+//!
+//! No I/O and no clock here.
+
+pub mod segment;

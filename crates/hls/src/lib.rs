@@ -1,0 +1,1 @@
+//! What an HLS client may ask: playlists and the live window.

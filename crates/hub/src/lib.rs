@@ -1,0 +1,1 @@
+//! A ring with one writer and many cursors.

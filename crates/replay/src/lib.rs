@@ -1,0 +1,1 @@
+//! Recordings: write, index, recover, list.

@@ -1,0 +1,1 @@
+//! The RTMP conversation: bytes in, events and bytes out.

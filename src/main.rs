@@ -1,0 +1,2 @@
+//! Kaibo: a self-hosted live-streaming media server.
+fn main() {}
