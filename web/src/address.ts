@@ -1,0 +1,35 @@
+/** Which stream this page shows, and where the server keeps it. */
+export interface Address {
+  readonly app: string;
+  readonly stream: string;
+  /** The play key as the page was opened with it (`?txSecret=…&txTime=…`), or nothing. */
+  readonly key: string;
+}
+
+const WATCH_PATH = /^\/watch\/([A-Za-z0-9_-]{1,128})\/([A-Za-z0-9_-]{1,128})\/?$/;
+
+/** Reads `/watch/APP/STREAM?txSecret=…&txTime=…`; anything else is no address. */
+export function parseAddress(pathname: string, search: string): Address | null {
+  const match = WATCH_PATH.exec(pathname);
+  const app = match?.[1];
+  const stream = match?.[2];
+  if (app === undefined || stream === undefined) return null;
+  const key = new URLSearchParams();
+  for (const [name, value] of new URLSearchParams(search)) {
+    if (name === 'txSecret' || name === 'txTime') key.append(name, value);
+  }
+  const query = key.toString();
+  return { app, stream, key: query === '' ? '' : `?${query}` };
+}
+
+export function hlsUrl({ app, stream, key }: Address): string {
+  return `/${app}/${stream}.m3u8${key}`;
+}
+
+export function flvUrl({ app, stream, key }: Address): string {
+  return `/${app}/${stream}.flv${key}`;
+}
+
+export function statusUrl({ app, stream }: Address): string {
+  return `/status/${app}/${stream}`;
+}

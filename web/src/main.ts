@@ -1,0 +1,113 @@
+import { flvUrl, hlsUrl, parseAddress, statusUrl, type Address } from './address';
+import { StatusFeed } from './feed';
+import { Playback } from './playback';
+import type { Route } from './players/player';
+import { flvPossible, preload, type Source } from './players/start';
+import { NEW_ROOM, programme, reduce, type Report, type Room } from './room';
+import { publishStats } from './stats';
+import { Still } from './still';
+import { preferredLanguage, type Language } from './text';
+import { View } from './view';
+
+const LANGUAGE_KEY = 'kaibo.language';
+/** The countdown and the figures change so often. */
+const REFRESH_MS = 500;
+
+function main(): void {
+  const address = parseAddress(location.pathname, location.search);
+  let route = routeInHash();
+  let language = storedLanguage() ?? preferredLanguage(navigator.languages);
+  let room: Room = NEW_ROOM;
+  if (address !== null) preload(route);
+
+  const view = new View(address?.stream ?? '', {
+    route(chosen) {
+      route = chosen;
+      history.replaceState(null, '', `#${chosen}`);
+      direct();
+    },
+    language(chosen) {
+      language = chosen;
+      storeLanguage(chosen);
+      show();
+    },
+    resume: () => playback.resume(),
+  });
+  const playback = new Playback(view.video, new Still(view.still), room, show);
+  publishStats(view.video, playback, () => room);
+
+  function show(): void {
+    view.show({
+      language,
+      room,
+      badAddress: address === null,
+      route,
+      flvPossible: flvPossible(),
+      kind: playback.kind,
+      hasPicture: playback.hasPicture,
+      waitsForViewer: playback.waitsForViewer,
+      problem: playback.problem,
+      delay: playback.delay(),
+      bitrate: playback.bitrate(),
+      now: Date.now(),
+    });
+  }
+
+  function direct(): void {
+    if (address !== null) playback.aim(sourceOf(address, room, route), room);
+    show();
+  }
+
+  function hear(report: Report): void {
+    const before = room.status?.broadcast ?? null;
+    room = reduce(room, report);
+    const after = room.status?.broadcast ?? null;
+    // The same addresses carry the next broadcast, which begins with a new timeline.
+    const another = before !== null && after !== null && before !== after && programme(room) === 'live';
+    direct();
+    if (another) playback.restart();
+  }
+
+  window.addEventListener('hashchange', () => {
+    route = routeInHash();
+    direct();
+  });
+  direct();
+  window.setInterval(show, REFRESH_MS);
+  if (address !== null) new StatusFeed(statusUrl(address), hear).start();
+}
+
+function sourceOf(address: Address, room: Room, route: Route): Source | null {
+  switch (programme(room)) {
+    case 'live':
+      return { route, url: route === 'flv' ? flvUrl(address) : hlsUrl(address) };
+    case 'replay':
+      return room.status?.replay ? { route: 'replay', url: room.status.replay, from: 0 } : null;
+    case 'nothing':
+      return null;
+  }
+}
+
+function routeInHash(): Route {
+  return location.hash === '#flv' && flvPossible() ? 'flv' : 'hls';
+}
+
+/** The store may be forbidden (private windows, policies): the choice then lasts for this page. */
+function storedLanguage(): Language | null {
+  try {
+    const stored = localStorage.getItem(LANGUAGE_KEY);
+    return stored === 'zh' || stored === 'en' ? stored : null;
+  } catch {
+    return null;
+  }
+}
+
+function storeLanguage(language: Language): void {
+  try {
+    localStorage.setItem(LANGUAGE_KEY, language);
+  } catch {
+    // See storedLanguage.
+  }
+}
+
+main();
