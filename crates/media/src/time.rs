@@ -183,8 +183,8 @@ mod tests {
     #[test]
     fn every_clock_of_the_field_converts_exactly() {
         for scale in [
-            1000, 90_000, 7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000, 88_200,
-            96_000,
+            1000, 90_000, 7350, 8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 64_000,
+            88_200, 96_000,
         ] {
             let day = i64::from(scale) * 86_400 + 1;
             assert_eq!(Span::from_scale(day, scale).in_scale(scale), day, "{scale}");
