@@ -1,0 +1,49 @@
+//! Segments as the window keeps them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kaibo_container::segment::{Part, SegmentHead};
+use kaibo_media::Span;
+
+use crate::playlist::Entry;
+
+/// A complete segment.
+#[derive(Debug)]
+pub struct Segment {
+    /// What was known of it when it began.
+    pub head: Arc<SegmentHead>,
+    /// Its parts, in order: its bytes are theirs, one after the other.
+    pub parts: Box<[Arc<Part>]>,
+    /// Exact duration.
+    pub duration: Span,
+    /// Discontinuity sequence number of the segment before it.
+    pub(crate) discontinuity_before: u64,
+}
+
+impl Segment {
+    /// Its media sequence number.
+    pub fn number(&self) -> u64 {
+        self.head.number
+    }
+
+    /// Its length in bytes.
+    pub fn size(&self) -> usize {
+        self.parts.iter().map(|part| part.bytes.len()).sum()
+    }
+
+    /// Its bytes, in pieces that are shared with its parts.
+    pub fn chunks(&self) -> impl Iterator<Item = Bytes> {
+        self.parts.iter().map(|part| part.bytes.clone())
+    }
+
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            number: self.head.number,
+            duration: self.duration,
+            discontinuity: self.head.discontinuity,
+            init: self.head.init.number,
+            wall: self.head.wall,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Makes what a segmenter makes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
+use kaibo_media::{AudioCodec, AudioTrack, Span, Timestamp, Tracks, UnixMillis, VideoCodec, VideoTrack};
+
+/// 2026-11-21T21:27:00.000Z.
+pub const BEGAN: UnixMillis = UnixMillis(1_795_296_420_000);
+
+/// What a segment is to be like.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub duration: Span,
+    /// The publisher was away for so many milliseconds before it.
+    pub away: Option<i64>,
+    /// It needs a new initialisation section (and stands after a discontinuity).
+    pub new_init: bool,
+    pub independent: bool,
+    pub parts: u32,
+    pub bytes: usize,
+}
+
+impl Shape {
+    pub fn millis(millis: i64) -> Self {
+        let duration = Span::from_millis(millis);
+        Self { duration, away: None, new_init: false, independent: true, parts: 2, bytes: 1000 }
+    }
+}
+
+/// The segmenter of one broadcast.
+pub struct Segmenter {
+    pub target_duration: u32,
+    /// Number of the next segment.
+    pub number: u64,
+    discontinuity: u64,
+    init: Arc<Init>,
+    now: Timestamp,
+    wall: UnixMillis,
+}
+
+impl Segmenter {
+    pub fn new(target_duration: u32) -> Self {
+        let init = Arc::new(init(0, Arc::new(tracks())));
+        Self { target_duration, number: 0, discontinuity: 0, init, now: Timestamp::ZERO, wall: BEGAN }
+    }
+
+    /// The cuts of the next segment.
+    pub fn segment(&mut self, shape: &Shape) -> Vec<Cut> {
+        if shape.away.is_some() || shape.new_init {
+            self.discontinuity += 1;
+            self.wall = self.wall + Span::from_millis(shape.away.unwrap_or(0));
+        }
+        if shape.new_init {
+            self.init = Arc::new(init(self.init.number + 1, Arc::clone(&self.init.tracks)));
+        }
+        let number = self.number;
+        let mut cuts = vec![Cut::Begin(Arc::new(SegmentHead {
+            number,
+            discontinuity: self.discontinuity,
+            init: Arc::clone(&self.init),
+            start: self.now,
+            wall: self.wall,
+            independent: shape.independent,
+        }))];
+        for index in 0..shape.parts {
+            cuts.push(Cut::Part(Arc::new(Part {
+                segment: number,
+                index,
+                start: self.now,
+                duration: shape.duration,
+                independent: index == 0 && shape.independent,
+                bytes: Bytes::from(vec![index as u8; shape.bytes / shape.parts as usize]),
+                samples: Box::default(),
+            })));
+        }
+        let target_duration = self.target_duration;
+        cuts.push(Cut::End(SegmentEnd { number, duration: shape.duration, target_duration }));
+        self.number += 1;
+        self.now += shape.duration;
+        self.wall = self.wall + shape.duration;
+        cuts
+    }
+}
+
+fn init(number: u32, tracks: Arc<Tracks>) -> Init {
+    Init { number, bytes: Bytes::from_static(b"ftyp moov"), tracks }
+}
+
+/// H.264 and AAC.
+pub fn tracks() -> Tracks {
+    Tracks {
+        video: Some(VideoTrack {
+            codec: VideoCodec::H264,
+            config: Bytes::new(),
+            width: 1920,
+            height: 1080,
+            frame_rate: Some(30_000.0 / 1001.0),
+            codecs: "avc1.640028".into(),
+        }),
+        audio: Some(AudioTrack {
+            codec: AudioCodec::Aac,
+            config: Bytes::new(),
+            sample_rate: 44_100,
+            channels: 2,
+            samples_per_frame: 1024,
+            codecs: "mp4a.40.2".into(),
+        }),
+    }
+}

@@ -1,0 +1,271 @@
+//! Playlists, letter by letter.
+
+use kaibo_hls::{Config, Entry, Format, Kind, Playlist, Uris, Window};
+use kaibo_media::Span;
+
+use crate::cuts::{BEGAN, Segmenter, Shape};
+
+/// A broadcast of 2 s segments, of which a window of 12 s is listed.
+struct Broadcast {
+    segmenter: Segmenter,
+    window: Window,
+}
+
+impl Broadcast {
+    fn new() -> Self {
+        let config = Config { window: Span::from_millis(12_000), ..Config::default() };
+        Self { segmenter: Segmenter::new(2), window: Window::new(config) }
+    }
+
+    fn segments(&mut self, shapes: impl IntoIterator<Item = Shape>) {
+        for shape in shapes {
+            for cut in self.segmenter.segment(&shape) {
+                self.window.apply(&cut).unwrap();
+            }
+        }
+    }
+
+    #[track_caller]
+    fn shows(&self, expected: &str) {
+        self.shows_as(Format::Fmp4, "", expected);
+    }
+
+    #[track_caller]
+    fn shows_as(&self, format: Format, query: &str, expected: &str) {
+        let playlist = self.window.playlist(format, query).unwrap();
+        assert_eq!(str::from_utf8(&playlist).unwrap(), expected);
+    }
+}
+
+#[test]
+fn the_first_segments() {
+    let mut broadcast = Broadcast::new();
+    assert_eq!(broadcast.window.playlist(Format::Fmp4, ""), None, "never a playlist without a segment");
+    broadcast.segments([
+        Shape::millis(2000),
+        Shape { duration: Span::from_scale(88_064, 44_100), ..Shape::millis(0) },
+    ]);
+    broadcast.shows(
+        "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"init-0.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:2.000000,\n\
+         0.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:02.000Z\n\
+         #EXTINF:1.996916,\n\
+         1.m4s\n",
+    );
+    broadcast.shows_as(
+        Format::Ts,
+        "session=7f3a",
+        "#EXTM3U\n\
+         #EXT-X-VERSION:3\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:2.000000,\n\
+         0.ts?session=7f3a\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:02.000Z\n\
+         #EXTINF:1.996916,\n\
+         1.ts?session=7f3a\n",
+    );
+}
+
+#[test]
+fn a_window_that_rolls_on() {
+    let mut broadcast = Broadcast::new();
+    broadcast.segments(vec![Shape::millis(2000); 9]);
+    broadcast.shows(
+        "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:3\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"init-0.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:06.000Z\n\
+         #EXTINF:2.000000,\n\
+         3.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:08.000Z\n\
+         #EXTINF:2.000000,\n\
+         4.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:10.000Z\n\
+         #EXTINF:2.000000,\n\
+         5.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:12.000Z\n\
+         #EXTINF:2.000000,\n\
+         6.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:14.000Z\n\
+         #EXTINF:2.000000,\n\
+         7.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:16.000Z\n\
+         #EXTINF:2.000000,\n\
+         8.m4s\n",
+    );
+}
+
+#[test]
+fn a_publisher_that_comes_back_after_a_minute_then_ends() {
+    let mut broadcast = Broadcast::new();
+    broadcast.segments([Shape::millis(2000), Shape::millis(700)]);
+    broadcast.segments([Shape { away: Some(60_000), ..Shape::millis(2000) }]);
+    broadcast.window.end();
+    broadcast.shows(
+        "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"init-0.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:2.000000,\n\
+         0.m4s\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:02.000Z\n\
+         #EXTINF:0.700000,\n\
+         1.m4s\n\
+         #EXT-X-DISCONTINUITY\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:28:02.700Z\n\
+         #EXTINF:2.000000,\n\
+         2.m4s\n\
+         #EXT-X-ENDLIST\n",
+    );
+}
+
+#[test]
+fn a_discontinuity_keeps_its_tag_at_the_head_and_is_counted_when_it_leaves() {
+    let mut broadcast = Broadcast::new();
+    broadcast.segments([Shape::millis(2000), Shape { away: Some(5000), ..Shape::millis(2000) }]);
+    broadcast.segments(vec![Shape::millis(2000); 5]);
+    let head = |broadcast: &Broadcast| {
+        let playlist = broadcast.window.playlist(Format::Ts, "").unwrap();
+        let text = str::from_utf8(&playlist).unwrap();
+        let (start, end) = (text.find("#EXT-X-MEDIA").unwrap(), text.find("#EXTINF").unwrap());
+        text[start..end].to_owned()
+    };
+    assert_eq!(
+        head(&broadcast),
+        "#EXT-X-MEDIA-SEQUENCE:1\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:07.000Z\n"
+    );
+    broadcast.segments([Shape::millis(2000)]);
+    assert_eq!(
+        head(&broadcast),
+        "#EXT-X-MEDIA-SEQUENCE:2\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:1\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:09.000Z\n"
+    );
+}
+
+#[test]
+fn a_new_initialisation_section() {
+    let mut broadcast = Broadcast::new();
+    broadcast.segments([
+        Shape::millis(2000),
+        Shape { new_init: true, ..Shape::millis(2000) },
+        Shape::millis(2000),
+    ]);
+    broadcast.shows_as(
+        Format::Fmp4,
+        "s=1",
+        "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"init-0.mp4?s=1\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:2.000000,\n\
+         0.m4s?s=1\n\
+         #EXT-X-DISCONTINUITY\n\
+         #EXT-X-MAP:URI=\"init-1.mp4?s=1\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:02.000Z\n\
+         #EXTINF:2.000000,\n\
+         1.m4s?s=1\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:04.000Z\n\
+         #EXTINF:2.000000,\n\
+         2.m4s?s=1\n",
+    );
+    assert_eq!(broadcast.window.init(0).unwrap().number, 0);
+    assert_eq!(broadcast.window.init(1).unwrap().number, 1);
+    assert!(broadcast.window.init(2).is_none());
+}
+
+#[test]
+fn a_segment_cut_within_a_long_gop_is_not_called_independent() {
+    let mut broadcast = Broadcast::new();
+    broadcast.segments([Shape { independent: false, ..Shape::millis(2000) }]);
+    broadcast.shows(
+        "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"init-0.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:2.000000,\n\
+         0.m4s\n",
+    );
+}
+
+/// Two segments of a recording, with a resume between them.
+fn recorded(kind: Kind, prefix: &str) -> String {
+    let entry = |number, discontinuity, millis| Entry {
+        number,
+        duration: Span::from_millis(2000),
+        discontinuity,
+        init: 0,
+        wall: BEGAN + Span::from_millis(millis),
+    };
+    let playlist = Playlist {
+        kind,
+        ended: false,
+        target_duration: 2,
+        media_sequence: 0,
+        discontinuity_sequence: 0,
+        independent: true,
+        uris: Uris { prefix, format: Format::Fmp4, query: "" },
+        entries: [entry(0, 0, 0), entry(1, 1, 30_000)],
+    };
+    playlist.render()
+}
+
+#[test]
+fn a_replay() {
+    assert_eq!(
+        recorded(Kind::Vod, "b1/"),
+        "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-PLAYLIST-TYPE:VOD\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"b1/init-0.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:2.000000,\n\
+         b1/0.m4s\n\
+         #EXT-X-DISCONTINUITY\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:30.000Z\n\
+         #EXTINF:2.000000,\n\
+         b1/1.m4s\n\
+         #EXT-X-ENDLIST\n"
+    );
+}
+
+#[test]
+fn a_recording_that_still_grows() {
+    let event = recorded(Kind::Event, "");
+    assert!(event.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
+    assert!(!event.contains("ENDLIST"));
+}

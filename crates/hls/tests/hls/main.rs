@@ -1,0 +1,9 @@
+//! What players see of a broadcast, playlist by playlist.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod checker;
+mod checker_itself;
+mod cuts;
+mod golden;
+mod multivariant;
+mod window;
