@@ -5,6 +5,9 @@ import { refusalKind, type Failure, type Player, type PlayerEvents } from './pla
 /** A second media error within this time means that recovering in place doesn't help. */
 const RECOVERY_MS = 10_000;
 
+/** So far behind its target a viewer jumps forward; less is made good by playing slightly faster. */
+const JUMP_S = 8;
+
 /** A server that is away (connection refused, 5xx) is asked again for as long as the page is open; a refusal (4xx) is final. */
 const PATIENT = {
   maxNumRetry: Number.MAX_SAFE_INTEGER,
@@ -25,7 +28,6 @@ export function playHls(video: HTMLVideoElement, url: string, events: PlayerEven
     startFragPrefetch: true,
     backBufferLength: live ? 30 : 120,
     maxLiveSyncPlaybackRate: 1.1,
-    liveMaxLatencyDurationCount: 6,
     playlistLoadPolicy: {
       default: { ...defaults.playlistLoadPolicy.default, timeoutRetry: PATIENT, errorRetry: PATIENT },
     },
@@ -39,6 +41,12 @@ export function playHls(video: HTMLVideoElement, url: string, events: PlayerEven
   hls.on(Events.FRAG_LOADED, (_event, { frag, part }) => {
     const { duration, stats } = part ?? frag;
     if (frag.sn !== 'initSegment') rate.add(stats.total, duration);
+  });
+
+  hls.on(Events.LEVEL_UPDATED, () => {
+    const { latency, targetLatency, liveSyncPosition } = hls;
+    if (!live || targetLatency === null || liveSyncPosition === null || video.paused) return;
+    if (latency > targetLatency + JUMP_S) video.currentTime = liveSyncPosition;
   });
 
   hls.on(Events.ERROR, (_event, error) => {

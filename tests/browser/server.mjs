@@ -1,0 +1,135 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const BINARY = process.env.KAIBO_BIN ?? join(ROOT, 'target/debug/kaibo');
+const CLIP = join(ROOT, 'assets/demo.flv');
+const PUSH_KEY = 'key-of-the-browser-tests';
+/** A debug build on a busy machine starts well within this. */
+const START_MS = 15_000;
+
+/** A server with its own data folder; it can be killed and started again on the same addresses. */
+export class Server {
+  #data;
+  #process = null;
+  #pushes = new Set();
+  #listen = { rtmp: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0' };
+
+  static async start() {
+    const server = new Server();
+    server.#data = await mkdtemp(join(tmpdir(), 'kaibo-browser-'));
+    await server.start();
+    return server;
+  }
+
+  async start() {
+    const config = join(this.#data, 'config.toml');
+    await writeFile(
+      config,
+      [
+        `data_dir = "${join(this.#data, 'data')}"`,
+        ...Object.entries(this.#listen).map(([name, address]) => `[${name}]\nlisten = "${address}"`),
+        `[auth.push]\nkey = "${PUSH_KEY}"`,
+        '',
+      ].join('\n'),
+    );
+    const runFile = join(this.#data, 'data/run.json');
+    await rm(runFile, { force: true });
+    const child = spawn(BINARY, ['serve', '-c', config], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#process = child;
+    let log = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.on('data', (bytes) => {
+        log = (log + bytes).slice(-20_000);
+      });
+    }
+    let startError = null;
+    child.on('error', (error) => {
+      startError = error;
+    });
+    const run = await until(START_MS, async () => {
+      if (startError !== null) throw startError;
+      if (child.exitCode !== null) throw new Error(`${BINARY} ended with ${child.exitCode}:\n${log}`);
+      return JSON.parse(await readFile(runFile, 'utf8').catch(() => 'null'));
+    });
+    const { rtmp, http, api } = run;
+    this.#listen = { rtmp, http, api };
+  }
+
+  /** As a crash or a power cut would end it. */
+  async kill() {
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+
+  async close() {
+    await Promise.all([...this.#pushes].map((push) => push.kill()));
+    const child = this.#process;
+    if (child !== null && child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
+      const limit = globalThis.setTimeout(() => child.kill('SIGKILL'), 5000);
+      await once(child, 'exit');
+      clearTimeout(limit);
+    }
+    await rm(this.#data, { recursive: true, force: true });
+  }
+
+  watchUrl(stream, hash = '') {
+    return `http://${this.#listen.http}/watch/live/${stream}${hash}`;
+  }
+
+  /** Publishes the demo clip in a loop with ffmpeg, as an encoder with a signed stream key would. */
+  push(stream) {
+    const txTime = Math.floor(Date.now() / 1000 + 3600).toString(16).toUpperCase().padStart(8, '0');
+    const txSecret = createHash('md5').update(PUSH_KEY + stream + txTime).digest('hex');
+    const url = `rtmp://${this.#listen.rtmp}/live/${stream}?txSecret=${txSecret}&txTime=${txTime}`;
+    const push = new Push(url);
+    this.#pushes.add(push);
+    return push;
+  }
+}
+
+/** An encoder at work. */
+class Push {
+  #process;
+
+  constructor(url) {
+    const input = ['-re', '-stream_loop', '-1', '-i', CLIP, '-c', 'copy'];
+    this.#process = spawn('ffmpeg', ['-hide_banner', '-loglevel', 'error', ...input, '-f', 'flv', url], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+  }
+
+  /** The encoder crashes: no goodbye. */
+  kill() {
+    return this.#end('SIGKILL');
+  }
+
+  /** The streamer presses stop: the broadcast ends. */
+  stop() {
+    return this.#end('SIGINT');
+  }
+
+  async #end(signal) {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    this.#process.kill(signal);
+    await once(this.#process, 'exit');
+  }
+}
+
+/** Asks until the answer is truthy; an error when it isn't in time. */
+export async function until(ms, ask, what = ask) {
+  const deadline = Date.now() + ms;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer;
+    if (Date.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
+    await sleep(50);
+  }
+}
