@@ -2,6 +2,7 @@
 //! being made.
 
 mod keep;
+mod misplaced;
 mod segment;
 
 use std::sync::{Arc, OnceLock};
@@ -11,7 +12,7 @@ use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
 use kaibo_media::{Span, Tracks};
 
 use self::keep::Kept;
-pub use self::segment::Segment;
+pub use self::{misplaced::Misplaced, segment::Segment};
 use crate::{
     multivariant::{Rates, multivariant},
     playlist::{Kind, Playlist},
@@ -39,54 +40,6 @@ impl Default for Config {
     }
 }
 
-/// A cut that does not follow from those before it. The window is as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Misplaced {
-    /// A segment begins before the one before it is complete.
-    #[error("segment {number} begins within segment {open}")]
-    Nested {
-        /// The segment that begins.
-        number: u64,
-        /// The one that is not complete.
-        open: u64,
-    },
-    /// A segment does not have the next number.
-    #[error("segment {number} begins where {due} is due")]
-    Number {
-        /// The segment that begins.
-        number: u64,
-        /// The next number.
-        due: u64,
-    },
-    /// A segment's discontinuity number is neither that of the segment before it nor one more.
-    #[error("segment {number} has discontinuity number {found} after {before}")]
-    Discontinuity {
-        /// The segment that begins.
-        number: u64,
-        /// Its discontinuity number.
-        found: u64,
-        /// That of the segment before it.
-        before: u64,
-    },
-    /// A part is not the next of the segment that is being made.
-    #[error("part {index} of segment {segment} is not the next one")]
-    Part {
-        /// Its segment.
-        segment: u64,
-        /// Its place in it.
-        index: u32,
-    },
-    /// A segment ends that is not being made, or has no part.
-    #[error("segment {number} ends without having begun or without a part")]
-    End {
-        /// The segment.
-        number: u64,
-    },
-    /// Something comes after the end of the broadcast.
-    #[error("a cut after the end of the broadcast")]
-    Ended,
-}
-
 /// How far a broadcast has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -104,8 +57,9 @@ pub struct Window {
     open: Option<Open>,
     /// Frozen when the first segment is complete.
     target_duration: Option<u32>,
-    /// Number and discontinuity number that the next segment is measured by.
+    /// Number of the segment that is being made, or is to be made next; any until the first begins.
     due: Option<u64>,
+    /// Discontinuity number of the newest complete segment.
     discontinuity: u64,
     /// Every segment ever listed began with a keyframe. Once this is lost, `EXT-X-INDEPENDENT-SEGMENTS` does not come
     /// back: a tag that comes and goes is an edit that RFC 8216 §6.2.1 does not allow.

@@ -1,5 +1,19 @@
 //! A checker of media playlists that knows only their text: it follows one playlist URL through its reloads and says
 //! where what it sees breaks a rule that players rely on. It shares no code with what it checks.
+//!
+//! | rule | what | from |
+//! |---|---|---|
+//! | H1 | a rounded EXTINF is at most TARGETDURATION, which never changes | RFC 8216 §4.3.3.1, §6.2.1 |
+//! | H2 | EXTINF has three decimals at least and is not zero | Apple 8.1 |
+//! | H3 | MEDIA-SEQUENCE never goes back; a number keeps its URI | RFC 8216 §6.2.1 |
+//! | H4 | a segment keeps its discontinuity number, and DISCONTINUITY-SEQUENCE is there | RFC 8216 §6.2.1, Apple 8.17 |
+//! | H5 | segments only come at the end and leave at the head; nothing changes after ENDLIST | RFC 8216 §6.2.1 |
+//! | H6 | three target durations and six segments stay | RFC 8216 §6.2.2, Apple 8.11 |
+//! | H8 | every segment's date is known and follows from the one before | Apple 8.4 |
+//! | H9 | only live playlists lose segments; VOD has ENDLIST | RFC 8216 §4.3.3.5 |
+//! | H10 | VERSION is what is needed, no more | RFC 8216 §7 |
+//! | H15 | URIs are relative and end as ffmpeg wants | ffmpeg's `allowed_segment_extensions` |
+//! | H20 | there is a segment | players give up otherwise |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,7 +63,7 @@ impl Checker {
     /// Takes the next reload in.
     ///
     /// # Errors
-    /// The rule that it breaks, with the number of docs' rule in front where it has one.
+    /// The rule that it breaks.
     pub fn observe(&mut self, text: &str) -> Result<Playlist, String> {
         let playlist = parse(text).map_err(|error| format!("{error} in:\n{text}"))?;
         alone(&playlist).map_err(|error| format!("{error} in:\n{text}"))?;
