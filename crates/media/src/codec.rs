@@ -9,7 +9,7 @@ mod h265;
 mod opus;
 mod sets;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod vp9;
 
 use bytes::Bytes;

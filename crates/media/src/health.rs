@@ -203,3 +203,84 @@ impl Health {
         found.into_iter().flatten().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::Tracks;
+
+    fn frame(track: TrackId, dts: i64, pts_offset: i64, keyframe: bool) -> Frame {
+        Frame {
+            tracks: Arc::new(Tracks::default()),
+            run: Run::default(),
+            track,
+            dts: Timestamp::from_millis(dts),
+            pts_offset: Span::from_millis(pts_offset),
+            keyframe,
+            data: Bytes::from_static(&[0; 1000]),
+        }
+    }
+
+    /// 25 pictures of 1000 bytes per second and as many sounds, which come to lie `drift` per mille later.
+    fn push(health: &mut Health, seconds: i64, gop: i64, drift: i64) {
+        for time in (0..seconds * 1000).step_by(40) {
+            let keyframe = time % (gop * 1000) == 0;
+            health.record(&frame(TrackId::Video, time, 0, keyframe), UnixMillis(5000 + time));
+            health.record(
+                &frame(TrackId::Audio, time + time * drift / 1000, 0, false),
+                UnixMillis(5000 + time),
+            );
+        }
+    }
+
+    #[test]
+    fn a_healthy_push_shows_its_rates_and_no_warning() {
+        let mut health = Health::new();
+        push(&mut health, 30, 2, 0);
+        let report = health.snapshot(UnixMillis(35_000), Repairs::default());
+        assert_eq!((report.fps, report.bitrate, report.gop_seconds), (25.0, 400_000, Some(2.0)));
+        assert_eq!(
+            (report.av_drift_ms, report.keyframe_age_ms, report.warnings),
+            (Some(0), Some(2000), vec![])
+        );
+        assert!(health.seconds.len() <= SECONDS + 1);
+    }
+
+    #[test]
+    fn rates_are_right_after_three_seconds_and_fall_to_nothing_when_media_stops() {
+        let mut health = Health::new();
+        push(&mut health, 3, 2, 0);
+        assert_eq!(health.snapshot(UnixMillis(8000), Repairs::default()).fps, 25.0);
+        assert_eq!(health.snapshot(UnixMillis(60_000), Repairs::default()).fps, 0.0);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mut health = Health::new();
+        push(&mut health, 60, 7, 10);
+        health.record(&frame(TrackId::Video, 60_000, 80, false), UnixMillis(65_000));
+        health.record(&frame(TrackId::Video, 60_040, 0, false), UnixMillis(65_040));
+        let repairs = Repairs { clamped: 3, composition: 2, rejoined: 1, restarted: 0 };
+        let report = health.snapshot(UnixMillis(66_000), repairs);
+        let said: Vec<_> = report.warnings.iter().map(Warning::to_string).collect();
+        assert!(said[0].starts_with("GOP longer than 4 s (7.0 s)"), "{said:?}");
+        assert_eq!(said[1], "non-monotonic input repaired in 3 frames");
+        assert_eq!(said[2], "the encoder's clock jumped 1 times");
+        assert!(
+            matches!(report.warnings[4..], [Warning::BFrames, Warning::Drift { ms: 400..600 }]),
+            "{said:?}"
+        );
+    }
+
+    #[test]
+    fn a_gop_that_does_not_end_is_long_already() {
+        let mut health = Health::new();
+        push(&mut health, 20, 3600, 0);
+        let report = health.snapshot(UnixMillis(25_000), Repairs::default());
+        assert!(matches!(report.warnings[..], [Warning::LongGop { seconds: 19.0..20.0 }]));
+    }
+}

@@ -101,7 +101,8 @@ impl Timeline {
 
     /// The publisher went: gives out what was held back to see where a jump of its clock leads.
     pub fn end_run(&mut self, now: UnixMillis, frames: &mut Vec<Frame>) {
-        if let Some(held) = self.held.take() {
+        // What is released may jump again; each turn places one frame at least.
+        while let Some(held) = self.held.take() {
             self.release(held, now, frames);
         }
     }
