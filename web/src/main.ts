@@ -47,6 +47,7 @@ function main(): void {
       hasPicture: playback.hasPicture,
       waitsForViewer: playback.waitsForViewer,
       problem: playback.problem,
+      protocol: playback.protocol(),
       delay: playback.delay(),
       bitrate: playback.bitrate(),
       now: Date.now(),

@@ -2,7 +2,7 @@ import { Backoff } from './backoff';
 import { FrameCount } from './frames';
 import { patience } from './patience';
 import type { Failure, Player, PlayerKind } from './players/player';
-import { startPlayer, type Source } from './players/start';
+import { prepare, type Source } from './players/start';
 import type { Room } from './room';
 import type { Still } from './still';
 
@@ -82,6 +82,10 @@ export class Playback {
     return this.player?.bitrate() ?? null;
   }
 
+  protocol(): string | null {
+    return this.player?.protocol() ?? null;
+  }
+
   /** Plays this from now on (null: nothing). A live stream that ended plays its last seconds first. */
   aim(source: Source | null, room: Room): void {
     const back = room.phase !== this.room.phase || (room.online && !this.room.online);
@@ -136,23 +140,20 @@ export class Playback {
     const mine = (act: () => void) => {
       if (turn === this.turn) act();
     };
-    startPlayer(this.video, source, {
-      failed: (failure) => mine(() => this.onFailed(failure)),
+    const events = {
+      failed: (failure: Failure) => mine(() => this.onFailed(failure)),
       ended: () => mine(() => this.onFailed({ kind: 'network', detail: 'the server ended the stream' })),
-      hiccup: (detail) => mine(() => this.note(detail)),
-    }).then(
-      (player) => {
-        if (turn !== this.turn) {
-          player.destroy();
-          return;
-        }
-        this.player = player;
-        this.play();
-        this.awaitPicture(turn);
-        this.changed();
-      },
-      // The library itself could not be fetched.
-      (error: unknown) => mine(() => this.onFailed({ kind: 'network', detail: String(error) })),
+      hiccup: (detail: string) => mine(() => this.note(detail)),
+    };
+    prepare(source).then(
+      (start) =>
+        mine(() => {
+          this.player = start(this.video, events);
+          this.play();
+          this.awaitPicture(turn);
+          this.changed();
+        }),
+      (error: unknown) => mine(() => this.onFailed({ kind: 'network', detail: `the player library: ${String(error)}` })),
     );
   }
 

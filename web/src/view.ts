@@ -14,6 +14,7 @@ export interface Scene {
   readonly hasPicture: boolean;
   readonly waitsForViewer: boolean;
   readonly problem: Problem;
+  readonly protocol: string | null;
   readonly delay: number | null;
   readonly bitrate: number | null;
   readonly now: number;
@@ -26,7 +27,6 @@ export interface Wishes {
 }
 
 const TONES: Partial<Record<Phase, string>> = { live: 'live', interrupted: 'away', paused: 'away' };
-const KINDS: Record<PlayerKind, string> = { hls: 'LL-HLS', flv: 'HTTP-FLV', native: 'HLS', replay: 'HLS VOD' };
 
 /** The elements of the page: shows a scene and passes on what the viewer wishes. */
 export class View {
@@ -96,7 +96,7 @@ export class View {
     const height = videoHeight || room.status?.height;
     put('resolution', width && height ? `${width} × ${height}` : '–');
     put('bitrate', scene.bitrate === null ? '–' : rate(scene.bitrate));
-    put('route', scene.kind === null ? '–' : KINDS[scene.kind]);
+    put('route', scene.protocol ?? '–');
 
     // Read out once per change: the countdown itself would never let a screen reader finish.
     put('announcement', [t(phase), room.online ? '' : t('offline'), scene.problem ? t(scene.problem) : ''].join(' ').trim());
@@ -114,7 +114,7 @@ export class View {
   /** The stage follows the picture's shape, so that a portrait stream isn't a stripe in a wide box. */
   private shape(): void {
     const { videoWidth, videoHeight } = this.video;
-    this.stage.style.aspectRatio = videoWidth > 0 ? `${videoWidth} / ${videoHeight}` : '';
+    this.stage.style.setProperty('--shape', String(videoWidth > 0 ? videoWidth / videoHeight : 16 / 9));
   }
 
   private showSound(): void {

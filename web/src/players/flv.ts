@@ -79,6 +79,7 @@ export function playFlv(video: HTMLVideoElement, url: string, events: PlayerEven
     kind: 'flv',
     delay: ahead,
     bitrate: () => bitrate,
+    protocol: () => 'HTTP-FLV',
     destroy: () => {
       video.removeEventListener('timeupdate', keepPace);
       video.playbackRate = 1;

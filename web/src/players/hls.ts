@@ -70,6 +70,7 @@ export function playHls(video: HTMLVideoElement, url: string, events: PlayerEven
     kind: live ? 'hls' : 'replay',
     delay: () => (live && hls.latency > 0 ? hls.latency : null),
     bitrate: () => rate.bitsPerSecond,
+    protocol: () => (hls.lowLatencyMode && hls.latestLevelDetails?.partList ? 'LL-HLS' : 'HLS'),
     destroy: () => hls.destroy(),
   };
 }

@@ -19,6 +19,7 @@ export function playNative(video: HTMLVideoElement, url: string, events: PlayerE
       return live && seekable.length > 0 ? Math.max(0, seekable.end(seekable.length - 1) - currentTime) : null;
     },
     bitrate: () => null,
+    protocol: () => 'HLS',
     destroy: () => {
       video.removeEventListener('error', onError);
       video.removeAttribute('src');

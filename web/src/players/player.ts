@@ -31,5 +31,7 @@ export interface Player {
   delay(): number | null;
   /** Bits per second of the media as it arrives, or null while unknown. */
   bitrate(): number | null;
+  /** What the media comes as, for people: `LL-HLS`, `HTTP-FLV`. */
+  protocol(): string;
   destroy(): void;
 }

@@ -9,6 +9,9 @@ export type Source =
   | { readonly route: Route; readonly url: string }
   | { readonly route: 'replay'; readonly url: string; readonly from: number };
 
+/** Makes a player and starts it, at once: nobody can get between the decision to play and the video element. */
+export type StartPlayer = (video: HTMLVideoElement, events: PlayerEvents) => Player;
+
 /** Starts fetching the library for a route while the page is still being set up. */
 export function preload(route: Route): void {
   void (route === 'flv' ? mpegtsJs() : hlsJs());
@@ -19,11 +22,16 @@ export function flvPossible(): boolean {
   return 'MediaSource' in window;
 }
 
-export async function startPlayer(video: HTMLVideoElement, source: Source, events: PlayerEvents): Promise<Player> {
-  if (source.route === 'flv') return (await mpegtsJs()).playFlv(video, source.url, events);
+/** Fetches what a source needs to be played. */
+export async function prepare(source: Source): Promise<StartPlayer> {
+  const { url } = source;
+  if (source.route === 'flv') {
+    const { playFlv } = await mpegtsJs();
+    return (video, events) => playFlv(video, url, events);
+  }
   const from = source.route === 'replay' ? source.from : null;
   const { hlsSupported, playHls } = await hlsJs();
-  if (hlsSupported()) return playHls(video, source.url, events, from);
+  if (hlsSupported()) return (video, events) => playHls(video, url, events, from);
   const { playNative } = await import('./native');
-  return playNative(video, source.url, events, from);
+  return (video, events) => playNative(video, url, events, from);
 }
