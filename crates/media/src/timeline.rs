@@ -125,7 +125,8 @@ impl Timeline {
     }
 
     /// Takes a sample that arrived at `now` and appends the frames that are ready: as a rule its own; none while a
-    /// jump on one track waits to be seen on the other, and those that waited afterwards.
+    /// jump on one track waits to be seen on the other, and those that waited afterwards. Only audio that is older
+    /// than the picture that a run begins with is dropped.
     pub fn push(&mut self, sample: Sample, now: UnixMillis, frames: &mut Vec<Frame>) {
         match sample.packet.track {
             TrackId::Data => self.place_data(sample, frames),
@@ -272,11 +273,13 @@ impl Timeline {
     }
 
     fn place(&mut self, sample: Sample, time: i64, frames: &mut Vec<Frame>) {
-        let (dts, pts_offset) = match sample.packet.track {
-            TrackId::Video => self.place_video(&sample.packet, time),
-            _ => self.place_audio(&sample, time),
+        let placed = match sample.packet.track {
+            TrackId::Video => Some(self.place_video(&sample.packet, time)),
+            _ => self.place_audio(&sample, time).map(|dts| (dts, Span::ZERO)),
         };
-        frames.push(self.frame(sample, dts, pts_offset));
+        if let Some((dts, pts_offset)) = placed {
+            frames.push(self.frame(sample, dts, pts_offset));
+        }
     }
 
     fn frame(&self, sample: Sample, dts: Timestamp, pts_offset: Span) -> Frame {
@@ -315,13 +318,15 @@ impl Timeline {
         (dts, (mapped + Span::from_millis(composition) - dts).max(Span::ZERO))
     }
 
-    fn place_audio(&mut self, sample: &Sample, time: i64) -> (Timestamp, Span) {
-        let (Some(anchor), Some(track)) = (&mut self.audio.anchor, &sample.tracks.audio) else {
-            return (self.audio.last.unwrap_or(self.floor), Span::ZERO);
-        };
+    /// None for audio that is older than the picture that the run began with.
+    fn place_audio(&mut self, sample: &Sample, time: i64) -> Option<Timestamp> {
+        let (anchor, track) = (self.audio.anchor.as_mut()?, sample.tracks.audio.as_ref()?);
         anchor.high = anchor.high.max(time);
         let nanos = Span::from_scale(sample.packet.nanos.into(), 1_000_000_000);
         let due = Timestamp::from_millis(time + anchor.offset) + nanos;
+        if self.audio.grid.is_none() && due < self.run.start {
+            return None;
+        }
         let earliest = self.audio.last.map_or(self.floor, |last| (last + self.audio.step).max(self.floor));
         if self.audio.grid.as_ref().is_some_and(|grid| grid.rate() != track.sample_rate) {
             self.audio.grid = None;
@@ -332,7 +337,7 @@ impl Timeline {
         self.repairs.clamped += u64::from(clamped);
         self.audio.step = Span::from_scale(samples.into(), track.sample_rate);
         self.audio.last = Some(dts);
-        (dts, Span::ZERO)
+        Some(dts)
     }
 
     /// Script data has the time of the media around it, or its own where that is believable.

@@ -236,6 +236,23 @@ fn late_sound_keeps_its_distance_from_the_picture() {
 }
 
 #[test]
+fn sound_older_than_the_first_picture_is_dropped_and_the_rest_is_in_time() {
+    let mut stream =
+        Stream::new(true, true, 1000, 3000).without(|time, track| track == TrackId::Video && time < 1200);
+    // the picture is sent first
+    stream.0.sort_by_key(|(time, packet)| time - if packet.track == TrackId::Video { 201 } else { 0 });
+    let mut timeline = Timeline::new();
+    let (tracks, mut frames) = (tracks(true, true), Vec::new());
+    for (_, packet) in stream.0 {
+        timeline.push(Sample { tracks: tracks.clone(), packet }, UnixMillis(0), &mut frames);
+    }
+    check(&frames);
+    let first = frames.iter().find(|frame| frame.track == TrackId::Audio).unwrap();
+    assert!((0..24).contains(&first.dts.as_millis()), "{first:?}");
+    assert_eq!(frames.iter().filter(|frame| frame.track == TrackId::Audio).count(), 78);
+}
+
+#[test]
 fn negative_composition_times_move_decoding_ahead_by_a_constant() {
     let (played, _) = Played::run(Stream::new(true, true, 0, 10_000).composed(|_| -40));
     assert!(played.0.iter().all(|(_, frame)| frame.pts_offset == Span::ZERO));
@@ -394,7 +411,7 @@ proptest! {
         ),
     ) {
         let mut timeline = Timeline::new();
-        let (mut frames, mut pushed, tracks) = (Vec::new(), 0, tracks(true, true));
+        let (mut frames, mut pictures, tracks) = (Vec::new(), 0, tracks(true, true));
         for (index, (kind, time_ms, composition_ms, nanos)) in inputs.into_iter().enumerate() {
             let track = match kind {
                 0 => {
@@ -407,10 +424,10 @@ proptest! {
             };
             let packet = Packet { composition_ms, nanos, ..packet(track, time_ms) };
             timeline.push(Sample { tracks: tracks.clone(), packet }, UnixMillis(index as i64), &mut frames);
-            pushed += 1;
+            pictures += usize::from(track == TrackId::Video);
         }
         timeline.end_run(UnixMillis(0), &mut frames);
-        prop_assert_eq!(frames.len(), pushed);
+        prop_assert_eq!(frames.iter().filter(|frame| frame.track == TrackId::Video).count(), pictures);
         check(&frames);
         prop_assert!(frames.windows(2).all(|pair| pair[0].run.number <= pair[1].run.number));
     }
