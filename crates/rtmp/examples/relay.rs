@@ -77,8 +77,12 @@ fn converse(mut socket: TcpStream, stream: &Stream, file: Option<&str>) -> io::R
 fn handle(event: Event, connection: &mut Connection, stream: &Stream) {
     let Ok(mut stream) = stream.lock() else { return };
     match event {
-        Event::Video { time_ms, body } => _ = play::write_message(&mut stream, kind::VIDEO, time_ms, &[&body]),
-        Event::Audio { time_ms, body } => _ = play::write_message(&mut stream, kind::AUDIO, time_ms, &[&body]),
+        Event::Video { time_ms, body } => {
+            _ = play::write_message(&mut stream, kind::VIDEO, time_ms, &[&body])
+        }
+        Event::Audio { time_ms, body } => {
+            _ = play::write_message(&mut stream, kind::AUDIO, time_ms, &[&body])
+        }
         Event::Metadata { time_ms, ref values, .. } => {
             play::write_message(&mut stream, kind::DATA, time_ms, &[values]);
             eprintln!("{event:?}");
