@@ -2,4 +2,5 @@
 //!
 //! No I/O and no clock here.
 
+pub mod flv;
 pub mod segment;
