@@ -4,3 +4,4 @@
 
 pub mod flv;
 pub mod segment;
+pub mod ts;
