@@ -1,5 +1,7 @@
 //! The hard edges of the lifecycle.
 
+#![cfg(test)]
+
 mod scene;
 
 use std::time::Duration;

@@ -1,5 +1,7 @@
 //! Signed URLs as streamers and attackers send them.
 
+#![cfg(test)]
+
 use std::time::Duration;
 
 use kaibo_broadcast::{Algorithm, App, EmptyKey, KeyError, KeySet, Millis, Refusal, Secret, Stream};

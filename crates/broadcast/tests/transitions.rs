@@ -1,5 +1,7 @@
 //! One test per row of the transition table of the lifecycle.
 
+#![cfg(test)]
+
 mod scene;
 
 use kaibo_broadcast::{
