@@ -1,2 +1,26 @@
-//! Kaibo: a self-hosted live-streaming media server.
-fn main() {}
+//! Kaibo (开播): a self-hosted live-streaming media server in which a broadcast is a durable object, not a TCP
+//! connection. `ARCHITECTURE.md` has the map.
+
+mod access;
+mod api;
+mod broadcasts;
+mod cli;
+mod config;
+mod demo;
+mod http;
+mod input;
+mod live;
+mod output;
+mod packager;
+mod recorder;
+mod secrets;
+mod server;
+mod socket;
+mod telemetry;
+mod watch;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

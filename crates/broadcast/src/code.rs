@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{KeyError, NameError};
+use crate::{App, KeyError, NameError};
 
 /// Tencent's error number of a callback: a main number and, for some, a second one, e.g. `18/501`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,6 +98,12 @@ pub enum Refusal {
     /// The app's or the stream's name is not one.
     #[error(transparent)]
     Name(#[from] NameError),
+    /// The app's name begins other addresses of the server.
+    #[error("the app name {app:?} is taken by the server itself")]
+    Reserved {
+        /// The app.
+        app: App,
+    },
     /// The credential is missing, wrong or over.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -129,7 +135,7 @@ impl Refusal {
     pub fn code(&self) -> Code {
         match self {
             Self::Name(NameError::Empty { .. }) => Code::of(18, 300),
-            Self::Name(_) => Code::of(18, 308),
+            Self::Name(_) | Self::Reserved { .. } => Code::of(18, 308),
             Self::Banned => Code::of(18, 305),
             Self::NoBroadcast => Code::of(18, 306),
             Self::Ended => Code::of(18, 307),
@@ -151,7 +157,7 @@ impl Refusal {
     /// The RTMP status code: one of the few that OBS understands.
     pub const fn status(&self) -> &'static str {
         match self {
-            Self::Name(_) | Self::NameLive => "NetStream.Publish.BadName",
+            Self::Name(_) | Self::Reserved { .. } | Self::NameLive => "NetStream.Publish.BadName",
             _ => "NetStream.Publish.Denied",
         }
     }

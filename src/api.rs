@@ -1,0 +1,267 @@
+//! The control API (JSON, bearer tokens) and the operator's endpoints: metrics and health.
+
+mod error;
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State, rejection::JsonRejection},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use kaibo_broadcast::{App, BroadcastId, Event, Secret, Stream};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+
+use self::error::{Error, code};
+use crate::{
+    access::{self, Addresses, PushUrl, unix_now},
+    broadcasts::Object,
+    server::Server,
+    socket,
+    telemetry::Protocol,
+};
+
+/// Bytes of a request body: the largest call has a few hundred.
+const BODY: usize = 64 << 10;
+
+/// Broadcasts in one page, unless asked for otherwise, and at the most.
+const PAGE: usize = 50;
+const MOST: usize = 200;
+
+/// The longest that a push URL may be made valid for.
+const LONGEST_PUSH_URL_S: u64 = 366 * 86_400;
+
+/// Serves the API until `server` stops.
+pub async fn serve(server: Arc<Server>, listener: TcpListener) {
+    let router = router(server.clone());
+    socket::accept(&server, listener, "api", move |server, stream, peer| connection(server, router.clone(), stream, peer))
+        .await;
+}
+
+async fn connection(server: Arc<Server>, router: Router, stream: TcpStream, peer: SocketAddr) {
+    let mut stopping = server.stopping();
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(std::time::Duration::from_secs(10))
+        .max_buf_size(BODY)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let done = tokio::select! {
+        done = connection.as_mut() => done,
+        () = stopping.wait() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        tracing::trace!(%peer, %error, "API connection ended");
+    }
+}
+
+fn router(server: Arc<Server>) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .route("/api/v1/broadcasts", get(list))
+        .route("/api/v1/broadcasts/{id}", get(one))
+        .route("/api/v1/broadcasts/{id}/stop", post(stop))
+        .route("/api/v1/streams", get(streams))
+        .route("/api/v1/push-urls", post(push_url))
+        .fallback(async || Error::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "there is nothing at this address"))
+        .method_not_allowed_fallback(async || {
+            Error::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, "this address has other methods")
+        })
+        .layer(DefaultBodyLimit::max(BODY))
+        .with_state(server)
+}
+
+/// Proof that the caller has a token. Every handler that takes it is closed to others.
+struct Authorized;
+
+impl FromRequestParts<Arc<Server>> for Authorized {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Error> {
+        authorize(&parts.headers, server)
+    }
+}
+
+fn authorize(headers: &HeaderMap, server: &Server) -> Result<Authorized, Error> {
+    let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let given = Secret::new(header.strip_prefix("Bearer ").unwrap_or_default());
+    // Every token is compared, each in constant time.
+    let known = server.settings.config.api.tokens.iter().fold(false, |known, token| known | (token.token == given));
+    if known && !given.is_empty() {
+        return Ok(Authorized);
+    }
+    Err(Error::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, "a bearer token of this server is needed"))
+}
+
+async fn ready(State(server): State<Arc<Server>>) -> Response {
+    if server.is_ready() {
+        "ok\n".into_response()
+    } else {
+        Error::new(StatusCode::SERVICE_UNAVAILABLE, code::STOPPING, "the server is stopping").into_response()
+    }
+}
+
+async fn metrics(_: Authorized, State(server): State<Arc<Server>>) -> Response {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], server.metrics.render()).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Filter {
+    state: Option<String>,
+    app: Option<String>,
+    stream: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+/// A page of a list.
+#[derive(Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+async fn list(
+    _: Authorized,
+    State(server): State<Arc<Server>>,
+    filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Page<Object>>, Error> {
+    let Query(filter) = filter.map_err(|error| Error::invalid(&error.body_text()))?;
+    let limit = filter.limit.unwrap_or(PAGE).clamp(1, MOST);
+    let at = addresses(&server);
+    let now = server.clock.now();
+    let wanted = |given: &Option<String>, has: &str| given.as_ref().is_none_or(|given| given == has);
+    // Ids sort by the time they were made, so the last one of a page is the place to go on.
+    let mut found = server.broadcasts.statuses();
+    found.retain(|status| {
+        filter.cursor.as_ref().is_none_or(|cursor| status.id.as_ref() < cursor.as_str())
+            && wanted(&filter.state, status.state.name())
+            && wanted(&filter.app, status.app.as_ref())
+            && wanted(&filter.stream, status.stream.as_ref())
+    });
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next_cursor = found.last().filter(|_| more).map(|last| last.id.to_string());
+    Ok(Json(Page { items: found.iter().map(|status| status.to_api(&at, now)).collect(), next_cursor }))
+}
+
+async fn one(
+    _: Authorized,
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+) -> Result<Json<Object>, Error> {
+    let status = id.parse().ok().and_then(|id: BroadcastId| server.broadcasts.status(&id)).ok_or_else(no_broadcast)?;
+    Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
+}
+
+/// Ends a broadcast. Stopping one that is over changes nothing and succeeds.
+async fn stop(
+    _: Authorized,
+    State(server): State<Arc<Server>>,
+    Path(id): Path<String>,
+) -> Result<Json<Object>, Error> {
+    let id: BroadcastId = id.parse().map_err(|_| no_broadcast())?;
+    if let Some(broadcast) = server.broadcasts.get(&id) {
+        // The only conflict that `stop` can meet is that it is over already.
+        let _ = broadcast.control(Event::Stop).await;
+    }
+    let status = server.broadcasts.status(&id).ok_or_else(no_broadcast)?;
+    Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
+}
+
+fn no_broadcast() -> Error {
+    Error::new(StatusCode::NOT_FOUND, code::NO_BROADCAST, "there is no broadcast of this id")
+}
+
+async fn streams(_: Authorized, State(server): State<Arc<Server>>) -> Json<serde_json::Value> {
+    let now = unix_now();
+    let mut live = server.broadcasts.all();
+    live.retain(|broadcast| !broadcast.status().state.is_final());
+    live.sort_by(|a, b| (a.app(), a.stream()).cmp(&(b.app(), b.stream())));
+    let items: Vec<_> = live
+        .iter()
+        .map(|broadcast| {
+            let (status, media) = (broadcast.status(), broadcast.live());
+            let health = media.health(kaibo_media::UnixMillis(now.0));
+            let tracks = media.tracks();
+            let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
+            let audio = tracks.as_ref().and_then(|tracks| tracks.audio.as_ref());
+            let viewers = |protocol| media.viewers(protocol).get();
+            json!({
+                "app": status.app,
+                "stream": status.stream,
+                "broadcast": status.id,
+                "state": status.state.name(),
+                "push_state": status.push_state,
+                "video": video.map(|video| json!({
+                    "codecs": video.codecs, "width": video.width, "height": video.height, "fps": health.fps,
+                })),
+                "audio": audio.map(|audio| json!({
+                    "codecs": audio.codecs, "sample_rate": audio.sample_rate, "channels": audio.channels,
+                })),
+                "bitrate": health.bitrate,
+                "gop_s": health.gop_seconds,
+                "av_drift_ms": health.av_drift_ms,
+                "keyframe_age_ms": health.keyframe_age_ms,
+                "warnings": health.warnings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "viewers": {
+                    "flv": viewers(Protocol::Flv),
+                    "ws_flv": viewers(Protocol::WsFlv),
+                    "rtmp": viewers(Protocol::Rtmp),
+                },
+            })
+        })
+        .collect();
+    Json(json!({ "items": items, "next_cursor": null }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PushUrlRequest {
+    #[serde(default = "default_app")]
+    app: String,
+    stream: String,
+    expires_in_s: u64,
+}
+
+fn default_app() -> String {
+    "live".into()
+}
+
+/// Mints a signed push URL without a broadcast.
+async fn push_url(
+    _: Authorized,
+    State(server): State<Arc<Server>>,
+    request: Result<Json<PushUrlRequest>, JsonRejection>,
+) -> Result<Json<PushUrl>, Error> {
+    let Json(request) = request?;
+    let app: App = request.app.parse().map_err(|error| Error::invalid(&error))?;
+    let stream: Stream = request.stream.parse().map_err(|error| Error::invalid(&error))?;
+    if access::is_reserved(&app) {
+        return Err(Error::invalid(&format!("{app} can't be an app: other addresses begin with it")));
+    }
+    if request.expires_in_s == 0 || request.expires_in_s > LONGEST_PUSH_URL_S {
+        return Err(Error::invalid(&format!("expires_in_s is outside 1 to {LONGEST_PUSH_URL_S}")));
+    }
+    let expires = unix_now() + std::time::Duration::from_secs(request.expires_in_s);
+    Ok(Json(access::push_url(&server.access, &addresses(&server), &app, &stream, expires)))
+}
+
+fn addresses(server: &Server) -> Addresses {
+    Addresses::of(&server.settings.config, Some(&server.addresses), None)
+}

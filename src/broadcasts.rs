@@ -1,0 +1,266 @@
+//! The broadcasts of a server: who they are, and one actor for each.
+
+mod actor;
+mod status;
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use dashmap::{DashMap, Entry};
+use kaibo_broadcast::{
+    App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Policy, Publish, Refusal, Stream,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use status::{Object, Status};
+
+use crate::{config, live::Live, server::Server};
+
+/// Commands that wait for a broadcast's actor: a few per connection that pushes or controls it, each answered at
+/// once. Whoever finds it full waits.
+const COMMANDS: usize = 64;
+
+/// Ended broadcasts that `GET /broadcasts` still lists; older ones are known by their replays.
+const HISTORY: usize = 10_000;
+
+/// Every broadcast that is not over, and those that ended lately.
+#[derive(Default)]
+pub struct Broadcasts {
+    /// The newest of each name.
+    by_name: DashMap<(App, Stream), Arc<Handle>>,
+    by_id: DashMap<BroadcastId, Arc<Handle>>,
+    history: Mutex<VecDeque<Arc<Status>>>,
+}
+
+/// One broadcast, as everybody but its actor sees it.
+pub struct Handle {
+    id: BroadcastId,
+    app: App,
+    stream: Stream,
+    live: Arc<Live>,
+    commands: mpsc::Sender<Command>,
+    status: watch::Receiver<Arc<Status>>,
+}
+
+/// What the actor is asked.
+enum Command {
+    Publish { publish: Publish, reply: oneshot::Sender<Result<Push, Refusal>> },
+    /// A keyframe is here; answered once what follows from it is done.
+    Keyframe { epoch: Epoch, reply: oneshot::Sender<()> },
+    Down { epoch: Epoch, cause: DownCause },
+    Control { event: Event, reply: oneshot::Sender<Result<(), CommandConflict>> },
+    /// The server stops: bring everything to the disk.
+    Close { reply: oneshot::Sender<()> },
+}
+
+/// An accepted push: the publisher's side of a broadcast.
+pub struct Push {
+    pub epoch: Epoch,
+    pub broadcast: Arc<Handle>,
+    /// Told when the push is to be closed, and why.
+    pub closing: oneshot::Receiver<DownCause>,
+    /// When its newest media came, for the actor to judge whether it lives.
+    newest_media: Arc<AtomicI64>,
+}
+
+impl Push {
+    /// Media came.
+    pub fn note_media(&self, now: Millis) {
+        self.newest_media.store(now.0, Ordering::Relaxed);
+    }
+
+    /// A keyframe came while the timeline does not take this push's media (yet). Returns when the broadcast knows,
+    /// so that the same keyframe can be the first one shown.
+    pub async fn keyframe(&self) {
+        let (reply, done) = oneshot::channel();
+        if self.broadcast.commands.send(Command::Keyframe { epoch: self.epoch, reply }).await.is_ok() {
+            // An error means that the broadcast is over.
+            let _ = done.await;
+        }
+    }
+
+    /// The push is over.
+    pub async fn down(&self, cause: DownCause) {
+        // An error means that the broadcast is over.
+        let _ = self.broadcast.commands.send(Command::Down { epoch: self.epoch, cause }).await;
+    }
+}
+
+impl Handle {
+    pub fn id(&self) -> &BroadcastId {
+        &self.id
+    }
+
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub fn stream(&self) -> &Stream {
+        &self.stream
+    }
+
+    /// Its media.
+    pub fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+
+    /// What is known of it now.
+    pub fn status(&self) -> Arc<Status> {
+        self.status.borrow().clone()
+    }
+
+    /// Its status, with every change.
+    pub fn watch(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.clone()
+    }
+
+    /// Asks for `event` on behalf of the API.
+    pub async fn control(&self, event: Event) -> Result<(), CommandConflict> {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Control { event, reply }).await.is_err() {
+            return Err(CommandConflict::Over);
+        }
+        done.await.unwrap_or(Err(CommandConflict::Over))
+    }
+}
+
+impl Broadcasts {
+    /// The newest broadcast of a name, over or not.
+    pub fn named(&self, app: &App, stream: &Stream) -> Option<Arc<Handle>> {
+        self.by_name.get(&(app.clone(), stream.clone())).map(|found| found.clone())
+    }
+
+    /// The broadcast `id`, while its media is in memory.
+    pub fn get(&self, id: &BroadcastId) -> Option<Arc<Handle>> {
+        self.by_id.get(id).map(|found| found.clone())
+    }
+
+    /// What is known of the broadcast `id`.
+    pub fn status(&self, id: &BroadcastId) -> Option<Arc<Status>> {
+        if let Some(handle) = self.get(id) {
+            return Some(handle.status());
+        }
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.iter().find(|status| status.id == *id).cloned()
+    }
+
+    /// Every broadcast in memory.
+    pub fn all(&self) -> Vec<Arc<Handle>> {
+        self.by_id.iter().map(|entry| entry.value().clone()).collect()
+    }
+
+    /// What is known of every broadcast, newest first.
+    pub fn statuses(&self) -> Vec<Arc<Status>> {
+        let mut statuses: Vec<_> = self.by_id.iter().map(|entry| entry.value().status()).collect();
+        statuses.extend(self.history.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        statuses.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
+        statuses
+    }
+
+    /// Lets a push in, whose signature is right: into the open broadcast of its name, or into a new one. Waits up to
+    /// 3 s where another publisher has to prove itself first.
+    pub async fn publish(
+        &self,
+        server: &Arc<Server>,
+        app: &App,
+        stream: &Stream,
+        publish: Publish,
+    ) -> Result<Push, Refusal> {
+        let handle = self.admit(server, app, stream, &publish)?;
+        let (reply, answer) = oneshot::channel();
+        if handle.commands.send(Command::Publish { publish, reply }).await.is_err() {
+            return Err(Refusal::Ended);
+        }
+        answer.await.unwrap_or(Err(Refusal::Ended))
+    }
+
+    fn admit(
+        &self,
+        server: &Arc<Server>,
+        app: &App,
+        stream: &Stream,
+        publish: &Publish,
+    ) -> Result<Arc<Handle>, Refusal> {
+        let settings = server.settings.app(app.as_str());
+        // The entry is held over look-up and insertion: of two pushes at once, one opens and the other joins.
+        let entry = self.by_name.entry((app.clone(), stream.clone()));
+        let status = match &entry {
+            Entry::Occupied(known) => Some(known.get().status()),
+            Entry::Vacant(_) => None,
+        };
+        let door = kaibo_broadcast::Door {
+            banned_until: None,
+            open: status.as_ref().is_some_and(|status| !status.state.is_final()),
+            barred: status.as_ref().map(|status| status.barred.as_slice()).unwrap_or_default(),
+            auto_create: settings.broadcast.auto_create,
+        };
+        match (door.admit(publish, server.clock.now())?, entry) {
+            (kaibo_broadcast::Admission::Join, Entry::Occupied(known)) => Ok(known.get().clone()),
+            (_, entry) => {
+                let id = new_id();
+                let broadcast = Broadcast::ad_hoc(
+                    id.clone(),
+                    app.clone(),
+                    stream.clone(),
+                    policy(settings),
+                    door.barred,
+                    server.clock.now(),
+                );
+                let handle = actor::spawn(server, broadcast, settings);
+                self.by_id.insert(id, handle.clone());
+                server.metrics.broadcasts.inc();
+                entry.insert(handle.clone());
+                Ok(handle)
+            }
+        }
+    }
+
+    /// Drops the media of a broadcast that is over. `remember`: it stays in the list of broadcasts.
+    fn retire(&self, handle: &Handle, remember: bool) {
+        self.by_name.remove_if(&(handle.app.clone(), handle.stream.clone()), |_, known| known.id == handle.id);
+        self.by_id.remove(&handle.id);
+        if remember {
+            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+            if history.len() >= HISTORY {
+                history.pop_front();
+            }
+            history.push_back(handle.status());
+        }
+    }
+
+    /// Brings every broadcast to the disk before the server stops.
+    pub async fn close(&self) {
+        for handle in self.all() {
+            let (reply, done) = oneshot::channel();
+            if handle.commands.send(Command::Close { reply }).await.is_ok() {
+                let _ = done.await;
+            }
+        }
+    }
+}
+
+/// A new identity: 32 characters that sort by the time they were made (UUID version 7, RFC 9562 §5.7).
+fn new_id() -> BroadcastId {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    // Hexadecimal digits are within the alphabet of names, so the loop ends at once.
+    loop {
+        if let Ok(id) = id.parse() {
+            return id;
+        }
+    }
+}
+
+fn policy(settings: &config::App) -> Policy {
+    Policy {
+        resume_window: settings.broadcast.resume_window.0,
+        max_duration: settings.broadcast.max_duration.0,
+        conflict: settings.broadcast.conflict,
+        end_on_unpublish: settings.broadcast.end_on_unpublish,
+        expired_resume: settings.auth.push.expired_resume,
+    }
+}

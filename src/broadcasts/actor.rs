@@ -1,0 +1,253 @@
+//! The actor of one broadcast: it alone feeds the state machine, and carries out what the machine answers.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use kaibo_broadcast::{Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Duration, Instant, sleep, timeout_at},
+};
+
+use super::{COMMANDS, Command, Handle, Push, Status};
+use crate::{config, live::Live, server::Server};
+
+/// An ended broadcast's playlist stays for this many windows, for viewers to read to its end.
+const WINDOWS_AFTER_END: u32 = 3;
+
+/// How often the status is made anew without an event: push state, duration and health change by themselves.
+const REFRESH: Duration = Duration::from_secs(1);
+
+struct Actor {
+    server: Arc<Server>,
+    broadcast: Broadcast,
+    handle: Arc<Handle>,
+    commands: mpsc::Receiver<Command>,
+    status: watch::Sender<Arc<Status>>,
+    /// Publish attempts without an answer.
+    waiting: HashMap<Epoch, oneshot::Sender<Result<Push, Refusal>>>,
+    /// The accepted push: how to close it, and when its newest media came.
+    accepted: Option<Accepted>,
+    settings: Arc<config::App>,
+    forgotten: bool,
+}
+
+struct Accepted {
+    epoch: Epoch,
+    close: Option<oneshot::Sender<DownCause>>,
+    newest_media: Arc<AtomicI64>,
+}
+
+/// Starts the actor of `broadcast`.
+pub fn spawn(server: &Arc<Server>, broadcast: Broadcast, settings: &Arc<config::App>) -> Arc<Handle> {
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let live = Live::new(server, settings);
+    let (status, watched) = watch::channel(Arc::new(Status::of(&broadcast, &live, server.clock.now())));
+    let handle = Arc::new(Handle {
+        id: broadcast.id().clone(),
+        app: broadcast.app().clone(),
+        stream: broadcast.stream().clone(),
+        live,
+        commands,
+        status: watched,
+    });
+    let actor = Actor {
+        server: server.clone(),
+        broadcast,
+        handle: handle.clone(),
+        commands: inbox,
+        status,
+        waiting: HashMap::new(),
+        accepted: None,
+        settings: settings.clone(),
+        forgotten: false,
+    };
+    tokio::spawn(actor.run());
+    handle
+}
+
+impl Actor {
+    async fn run(mut self) {
+        loop {
+            let now = self.server.clock.now();
+            let until_deadline = match self.broadcast.next_deadline() {
+                Some(deadline) => deadline.since(now).min(REFRESH),
+                None => REFRESH,
+            };
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    // Never: the handle that the actor holds has a sender.
+                    None => break,
+                },
+                () = sleep(until_deadline) => {
+                    self.happen(Event::Tick);
+                }
+            }
+            if self.broadcast.state().is_final() && self.accepted.is_none() {
+                break;
+            }
+        }
+        self.linger().await;
+    }
+
+    /// The broadcast is over: its playlist stays for a while, then its memory is freed.
+    async fn linger(mut self) {
+        self.server.metrics.broadcasts.dec();
+        if !self.forgotten {
+            let end = Instant::now() + self.settings.hls.window.0 * WINDOWS_AFTER_END;
+            while let Ok(Some(command)) = timeout_at(end, self.commands.recv()).await {
+                self.obey(command).await;
+            }
+        }
+        self.server.broadcasts.retire(&self.handle, !self.forgotten);
+    }
+
+    async fn obey(&mut self, command: Command) {
+        match command {
+            Command::Publish { publish, reply } => {
+                self.tell_media();
+                let effects = self.broadcast.handle(Event::Publish(publish), self.server.clock.now());
+                self.carry_out(effects, Some(reply));
+            }
+            Command::Keyframe { epoch, reply } => {
+                self.happen(Event::Keyframe { epoch });
+                // An error is a publisher who went away.
+                let _ = reply.send(());
+            }
+            Command::Down { epoch, cause } => {
+                self.happen(Event::Down { epoch, cause });
+                self.accepted.take_if(|accepted| accepted.epoch == epoch);
+            }
+            Command::Control { event, reply } => {
+                let conflict = self.happen(event);
+                let _ = reply.send(conflict.map_or(Ok(()), Err));
+            }
+            Command::Close { reply } => {
+                if let Some(epoch) = self.broadcast.owner() {
+                    self.close(epoch, DownCause::Server);
+                    self.happen(Event::Down { epoch, cause: DownCause::Server });
+                    self.accepted = None;
+                }
+                self.handle.live.close().await;
+                let _ = reply.send(());
+            }
+        }
+    }
+
+    fn happen(&mut self, event: Event) -> Option<CommandConflict> {
+        self.tell_media();
+        let effects = self.broadcast.handle(event, self.server.clock.now());
+        self.carry_out(effects, None)
+    }
+
+    /// The machine is told of media only when it is asked something else: that is when it matters.
+    fn tell_media(&mut self) {
+        if let Some(accepted) = &self.accepted {
+            let at = Millis(accepted.newest_media.load(Ordering::Relaxed));
+            let event = Event::Media { epoch: accepted.epoch, at };
+            let effects = self.broadcast.handle(event, self.server.clock.now());
+            self.carry_out(effects, None);
+        }
+    }
+
+    /// Does what the machine says, in its order. `attempt` waits for the answer to the publish that was just asked.
+    fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        mut attempt: Option<oneshot::Sender<Result<Push, Refusal>>>,
+    ) -> Option<CommandConflict> {
+        let mut conflict = None;
+        let live = self.handle.live.clone();
+        for effect in effects {
+            match effect {
+                Effect::AcceptPublish(epoch) => {
+                    if let Some(reply) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
+                        self.accept(epoch, reply);
+                    }
+                }
+                Effect::HoldPublish(epoch) => {
+                    self.waiting.extend(attempt.take().map(|reply| (epoch, reply)));
+                }
+                Effect::RejectPublish { epoch, refusal } => {
+                    if let Some(reply) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
+                        // An error is an attempt that gave up waiting.
+                        let _ = reply.send(Err(refusal));
+                    }
+                }
+                Effect::ClosePush { epoch, cause } => self.close(epoch, cause),
+                // What a draining push sends is refused by the timeline, so there is nothing to do.
+                Effect::DrainPush(_) => {}
+                // Nothing but the API makes broadcasts that begin with a preview.
+                Effect::ShowPreview(_) => {}
+                Effect::GoLive(epoch) | Effect::Continue(epoch) => live.open(epoch),
+                Effect::BreakTimeline => live.break_run(),
+                // Whoever asks for media is answered by the state.
+                Effect::WithholdOutput | Effect::RestoreOutput => {}
+                Effect::EndOutput => {
+                    if let State::Ended { reason } = self.broadcast.state() {
+                        live.end(reason);
+                    }
+                }
+                Effect::StartRecording => live.record(&self.server, &self.broadcast, &self.settings),
+                // The recorder follows the timeline: what it gets it writes at once.
+                Effect::FlushRecording | Effect::FinishRecording => {}
+                Effect::Announce(notice) => self.announce(&notice),
+                Effect::Forget => self.forgotten = true,
+                Effect::Conflict(what) => conflict = Some(what),
+            }
+        }
+        let status = Status::of(&self.broadcast, &live, self.server.clock.now());
+        self.status.send_if_modified(|known| {
+            let changed = **known != status;
+            if changed {
+                *known = Arc::new(status);
+            }
+            changed
+        });
+        conflict
+    }
+
+    fn accept(&mut self, epoch: Epoch, reply: oneshot::Sender<Result<Push, Refusal>>) {
+        let (close, closing) = oneshot::channel();
+        let newest_media = Arc::new(AtomicI64::new(self.server.clock.now().0));
+        self.accepted = Some(Accepted { epoch, close: Some(close), newest_media: newest_media.clone() });
+        let push = Push { epoch, broadcast: self.handle.clone(), closing, newest_media };
+        // If the publisher has gone away meanwhile, its probe runs out.
+        let _ = reply.send(Ok(push));
+    }
+
+    fn close(&mut self, epoch: Epoch, cause: DownCause) {
+        if let Some(close) =
+            self.accepted.as_mut().filter(|accepted| accepted.epoch == epoch).and_then(|accepted| accepted.close.take())
+        {
+            // An error is a publisher who is gone already.
+            let _ = close.send(cause);
+        }
+    }
+
+    fn announce(&self, notice: &Notice) {
+        let broadcast = self.broadcast.id();
+        let name = format_args!("{}/{}", self.broadcast.app(), self.broadcast.stream());
+        match notice {
+            Notice::PushUp { epoch } => tracing::info!(%broadcast, %name, epoch = epoch.0, "push.up"),
+            Notice::PushDown { epoch, cause } => {
+                tracing::info!(%broadcast, %name, epoch = epoch.0, code = %cause.code(), reason = %cause, "push.down");
+            }
+            Notice::PushRejected { refusal } => {
+                tracing::info!(%broadcast, %name, code = %refusal.code(), reason = %refusal, "push.rejected");
+            }
+            Notice::Resumed { gap } => {
+                self.server.metrics.resumes.inc();
+                tracing::info!(%broadcast, %name, gap_ms = gap.as_millis() as u64, "broadcast.resumed");
+            }
+            Notice::Ended { reason } => tracing::info!(%broadcast, %name, reason = reason.name(), "broadcast.ended"),
+            notice => tracing::info!(%broadcast, %name, "{}", notice.name()),
+        }
+    }
+}

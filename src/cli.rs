@@ -1,0 +1,139 @@
+//! The command line.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use kaibo_broadcast::{App, Stream};
+
+use crate::{
+    access::{self, Access},
+    config::{self, Settings},
+    demo, secrets,
+    server::{Server, Stop},
+    telemetry,
+};
+
+/// Self-hosted live-streaming media server: RTMP in, HLS and FLV out, every broadcast a replay.
+#[derive(Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server. SIGTERM or SIGINT stop it (a second one at once).
+    Serve {
+        /// The configuration file; without it every key has its default.
+        #[arg(short, long)]
+        config: Option<PathBuf>,
+    },
+    /// Run the server on a temporary data folder and publish a small built-in clip to it, in a loop.
+    Demo,
+    /// Print a signed push URL, the server and stream key for OBS, and the play URLs.
+    Url {
+        /// Name of the stream: letters, digits, `_` and `-`.
+        stream: String,
+        /// The configuration file.
+        #[arg(short, long)]
+        config: Option<PathBuf>,
+        /// The app.
+        #[arg(long, default_value = "live")]
+        app: String,
+        /// How long the URL may be used to begin a push.
+        #[arg(long, default_value = "24h", value_parser = humantime::parse_duration)]
+        expires: std::time::Duration,
+        /// The host (and port) that streamers and viewers reach; by default taken from the configuration.
+        #[arg(long)]
+        host: Option<String>,
+    },
+    /// Validate the configuration: exit 0, or 1 with file:line:column of the fault.
+    Check {
+        /// The configuration file.
+        #[arg(short, long, default_value = "config.toml")]
+        config: PathBuf,
+    },
+}
+
+/// Runs what the command line asks for.
+pub fn run() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve { config } => serve(config.as_deref()),
+        Command::Demo => demo::run(),
+        Command::Url { stream, config, app, expires, host } => {
+            url(config.as_deref(), &app, &stream, expires, host.as_deref())
+        }
+        Command::Check { config } => check(&config),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("kaibo: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(config: Option<&Path>) -> Result<(), String> {
+    let mut settings = load(config)?;
+    telemetry::start(&settings.config.log)?;
+    secrets::fill(&mut settings).map_err(|error| error.to_string())?;
+    runtime()?.block_on(async {
+        let running = Server::start(settings).await.map_err(|error| error.to_string())?;
+        running.run_until(Stop::signal()).await;
+        Ok(())
+    })
+}
+
+fn check(path: &Path) -> Result<(), String> {
+    let settings = load(Some(path))?;
+    for warning in access::weaknesses(&settings) {
+        eprintln!("warning: {warning}");
+    }
+    eprintln!("{} is valid", path.display());
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "this command's output is what it prints")]
+fn url(
+    config: Option<&Path>,
+    app: &str,
+    stream: &str,
+    expires: std::time::Duration,
+    host: Option<&str>,
+) -> Result<(), String> {
+    let mut settings = load(config)?;
+    let app = app.parse::<App>().map_err(|error| error.to_string())?;
+    let stream = stream.parse::<Stream>().map_err(|error| error.to_string())?;
+    secrets::fill(&mut settings).map_err(|error| error.to_string())?;
+    let addresses = access::Addresses::of(&settings.config, None, host);
+    let keys = Access::new(&settings).map_err(|error| error.to_string())?;
+    let push = access::push_url(&keys, &addresses, &app, &stream, access::unix_now() + expires);
+    let play = access::play_urls(&addresses, &app, &stream);
+    println!("push URL    {}", push.url);
+    println!("OBS server  {}", push.server);
+    println!("OBS key     {}", push.key);
+    println!("expires     {}", push.expires_at);
+    println!("watch       {}", play.watch);
+    println!("HLS         {}", play.hls);
+    println!("HLS (TS)    {}", play.hls_ts);
+    println!("FLV         {}", play.flv);
+    println!("WS-FLV      {}", play.ws_flv);
+    println!("RTMP        {}", play.rtmp);
+    Ok(())
+}
+
+fn load(path: Option<&Path>) -> Result<Settings, String> {
+    // Variables that aren't Unicode can't be ours.
+    let env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    config::load(path, env).map_err(|error| error.to_string())
+}
+
+/// The runtime of every command that opens sockets.
+pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))
+}

@@ -1,0 +1,14 @@
+//! `config.toml`: every setting, its default and its meaning.
+//!
+//! A file is read whole or not at all: unknown keys, wrong types and senseless values are errors that name their
+//! place. `KAIBO__SECTION__KEY` in the environment overrides a key, `KAIBO__SECTION__KEY_FILE` reads it from a file.
+
+mod load;
+mod settings;
+mod units;
+
+pub use load::load;
+pub use settings::{
+    App, Config, Log, LogFormat, PlayKeys, PushKeys, Settings, Token,
+};
+pub use units::Duration;

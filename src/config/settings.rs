@@ -1,0 +1,245 @@
+//! The settings themselves. Meaning, unit and reason of each key stand in `config.toml`.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use kaibo_broadcast::{Algorithm, ConflictPolicy, EndOnUnpublish, ExpiredResume, Secret};
+use serde::Deserialize;
+
+use super::units::{Duration, Size};
+
+/// Declares a section: a struct whose every key has a default, and which refuses keys it doesn't know.
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Deserialize, PartialEq)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name { $(pub $key: $type,)* }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($key: $default,)* }
+            }
+        }
+    };
+}
+
+section!(
+    /// The whole file.
+    Config {
+        data_dir: PathBuf = "data".into(),
+        rtmp: Rtmp = Rtmp::default(),
+        http: Http = Http::default(),
+        api: Api = Api::default(),
+        auth: Auth = Auth::default(),
+        broadcast: Broadcast = Broadcast::default(),
+        hls: Hls = Hls::default(),
+        flv: Flv = Flv::default(),
+        record: Record = Record::default(),
+        limits: Limits = Limits::default(),
+        log: Log = Log::default(),
+        apps: BTreeMap<String, toml::Table> = BTreeMap::new(),
+    }
+);
+
+section!(
+    /// The sections that `[apps.NAME]` may override for one app.
+    App {
+        auth: Auth = Auth::default(),
+        broadcast: Broadcast = Broadcast::default(),
+        hls: Hls = Hls::default(),
+        flv: Flv = Flv::default(),
+        record: Record = Record::default(),
+    }
+);
+
+section!(
+    /// `[rtmp]`
+    Rtmp {
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1935),
+        idle_timeout: Duration = Duration::secs(10),
+        first_media_timeout: Duration = Duration::secs(20),
+    }
+);
+
+section!(
+    /// `[http]`
+    Http {
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080),
+        public_url: String = String::new(),
+        public_rtmp_url: String = String::new(),
+        cors_origins: Vec<String> = vec!["*".into()],
+    }
+);
+
+section!(
+    /// `[api]`
+    Api {
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081),
+        tokens: Vec<Token> = Vec::new(),
+    }
+);
+
+/// `[[api.tokens]]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    pub name: String,
+    pub token: Secret,
+}
+
+section!(
+    /// `[auth]`
+    Auth {
+        push: PushKeys = PushKeys::default(),
+        play: PlayKeys = PlayKeys::default(),
+    }
+);
+
+section!(
+    /// `[auth.push]`
+    PushKeys {
+        enabled: bool = true,
+        algorithm: Algorithm = Algorithm::Md5,
+        key: Secret = Secret::default(),
+        backup_key: Secret = Secret::default(),
+        auth_delta: Duration = Duration::secs(0),
+        max_key_ttl: Duration = Duration::secs(366 * 86_400),
+        expired_resume: ExpiredResume = ExpiredResume::SameKey,
+    }
+);
+
+section!(
+    /// `[auth.play]`
+    PlayKeys {
+        enabled: bool = false,
+        algorithm: Algorithm = Algorithm::Md5,
+        key: Secret = Secret::default(),
+        backup_key: Secret = Secret::default(),
+        auth_delta: Duration = Duration::secs(0),
+        max_key_ttl: Duration = Duration::secs(366 * 86_400),
+    }
+);
+
+section!(
+    /// `[broadcast]`
+    Broadcast {
+        auto_create: bool = true,
+        resume_window: Duration = Duration::secs(15 * 60),
+        max_duration: Duration = Duration::secs(12 * 3600),
+        conflict: ConflictPolicy = ConflictPolicy::Probe,
+        end_on_unpublish: EndOnUnpublish = EndOnUnpublish::AutoCreated,
+    }
+);
+
+section!(
+    /// `[hls]`
+    Hls {
+        segment: Duration = Duration::secs(2),
+        part: Duration = Duration::millis(500),
+        window: Duration = Duration::secs(30),
+    }
+);
+
+section!(
+    /// `[flv]`
+    Flv {
+        batch: Duration = Duration::millis(0),
+        hold: Duration = Duration::secs(15),
+    }
+);
+
+section!(
+    /// `[record]`
+    Record {
+        enabled: bool = true,
+        retention: Duration = Duration::secs(365 * 86_400),
+        sync: Duration = Duration::secs(1),
+    }
+);
+
+section!(
+    /// `[limits]`
+    Limits {
+        rtmp_connections: usize = 2000,
+        rtmp_connections_per_address: usize = 200,
+        http_connections: usize = 20_000,
+        failed_keys: u32 = 10,
+        failed_keys_ban: Duration = Duration::secs(60),
+        publish_message: Size = Size::mib(8),
+        stream_buffer: Size = Size::mib(32),
+        viewer_lag: Duration = Duration::secs(8),
+        viewer_stall: Duration = Duration::secs(15),
+    }
+);
+
+section!(
+    /// `[log]`
+    Log {
+        level: String = "info".into(),
+        format: LogFormat = LogFormat::Text,
+    }
+);
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The settings of a running server: the file, and what each app comes to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub config: Config,
+    base: Arc<App>,
+    apps: BTreeMap<String, Arc<App>>,
+}
+
+impl Settings {
+    pub(super) fn new(config: Config, apps: BTreeMap<String, Arc<App>>) -> Self {
+        let base = Arc::new(App {
+            auth: config.auth.clone(),
+            broadcast: config.broadcast.clone(),
+            hls: config.hls.clone(),
+            flv: config.flv.clone(),
+            record: config.record.clone(),
+        });
+        Self { config, base, apps }
+    }
+
+    /// The settings of the app called `name`.
+    pub fn app(&self, name: &str) -> &Arc<App> {
+        self.apps.get(name).unwrap_or(&self.base)
+    }
+
+    /// Those of every app: the general ones first.
+    pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &Arc<App>)> {
+        std::iter::once((None, &self.base)).chain(self.apps.iter().map(|(name, app)| (Some(name.as_str()), app)))
+    }
+
+    /// Puts keys in where push authentication is on and none is configured.
+    pub fn set_push_key(&mut self, key: &Secret) {
+        for app in std::iter::once(&mut self.base).chain(self.apps.values_mut()) {
+            let push = &mut Arc::make_mut(app).auth.push;
+            if push.enabled && push.key.is_empty() {
+                push.key = key.clone();
+            }
+        }
+    }
+
+    /// Puts keys in where play authentication is on and none is configured.
+    pub fn set_play_key(&mut self, key: &Secret) {
+        for app in std::iter::once(&mut self.base).chain(self.apps.values_mut()) {
+            let play = &mut Arc::make_mut(app).auth.play;
+            if play.enabled && play.key.is_empty() {
+                play.key = key.clone();
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The viewers' HTTP server: connections, and one line per URL.
+
+mod body;
+mod reply;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use kaibo_hls::Format;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+
+pub use body::Body;
+pub use reply::{Cache, Content, problem, problem_with};
+
+use crate::{output, server::Server, socket, watch};
+
+/// A request head's time limit: a browser sends it at once, a slowloris doesn't.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request head, and of what hyper gathers for one viewer before it waits for the socket.
+const BUFFER: usize = 64 << 10;
+
+/// Headers of a request.
+const HEADERS: usize = 64;
+
+/// What a handler sees of a request.
+pub struct Call {
+    pub server: Arc<Server>,
+    pub peer: SocketAddr,
+    pub request: Request<Incoming>,
+}
+
+impl Call {
+    /// The query string, empty without one.
+    pub fn query(&self) -> &str {
+        self.request.uri().query().unwrap_or_default()
+    }
+
+    /// A header's value, empty without one or where it is no text.
+    pub fn header(&self, name: header::HeaderName) -> &str {
+        self.request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+/// Accepts viewers until `server` stops.
+pub async fn serve(server: Arc<Server>, listener: TcpListener) {
+    let slots = Arc::new(Semaphore::new(server.settings.config.limits.http_connections));
+    socket::accept(&server, listener, "http", move |server, stream, peer| {
+        // Without a free slot the connection is closed at once; the client's retry finds one.
+        let slot = slots.clone().try_acquire_owned().ok();
+        async move {
+            if slot.is_some() {
+                connection(server, stream, peer).await;
+            }
+            drop(slot);
+        }
+    })
+    .await;
+}
+
+async fn connection(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+    socket::for_viewer(&stream, server.settings.config.limits.viewer_stall.0);
+    let mut stopping = server.stopping();
+    let service = service_fn(|request| {
+        let call = Call { server: server.clone(), peer, request };
+        async move { Ok::<_, Infallible>(answer(call).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER)
+        .max_headers(HEADERS)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let done = tokio::select! {
+        done = connection.as_mut() => done,
+        () = stopping.wait() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        // A viewer that goes away in the middle of something is everyday life.
+        tracing::trace!(%peer, %error, "viewer connection ended");
+    }
+}
+
+async fn answer(call: Call) -> Response<Body> {
+    let origin = call.header(header::ORIGIN).to_string();
+    let server = call.server.clone();
+    let mut response = match *call.request.method() {
+        Method::GET | Method::HEAD => route(call).await,
+        Method::OPTIONS => preflight(),
+        _ => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET, HEAD or OPTIONS"),
+    };
+    reply::allow_origin(&server.settings.config.http.cors_origins, &origin, &mut response);
+    server.metrics.http_response(response.status());
+    response
+}
+
+/// One line per URL. Path elements are taken as they stand: nothing that needs percent-encoding is a name.
+async fn route(call: Call) -> Response<Body> {
+    let path = call.request.uri().path().to_string();
+    let Some(path) = path.strip_prefix('/') else {
+        return not_found();
+    };
+    let elements: Vec<&str> = path.splitn(6, '/').collect();
+    match elements.as_slice() {
+        ["watch", app, stream] => watch::page(&call, app, stream),
+        ["assets", file] => watch::asset(&call, file),
+        ["favicon.ico"] => watch::asset(&call, "favicon.svg"),
+        ["status", app, stream] => output::status::answer(&call, app, stream),
+        ["replay", file] => output::replay::playlist(&call, file),
+        ["replay", broadcast, file] => output::replay::file(&call, broadcast, file).await,
+        [app, file] => match file.rsplit_once('.') {
+            Some((stream, "flv")) => output::flv::answer(call, app, stream).await,
+            Some((stream, "m3u8")) => output::hls::multivariant(&call, app, stream, Format::Fmp4).await,
+            _ => not_found(),
+        },
+        [app, stream, "ts.m3u8"] => output::hls::multivariant(&call, app, stream, Format::Ts).await,
+        [app, stream, broadcast, file] => output::hls::file(&call, app, stream, broadcast, file).await,
+        _ => not_found(),
+    }
+}
+
+/// 404, with CORS and a reason.
+pub fn not_found() -> Response<Body> {
+    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
+}
+
+fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    for (name, value) in [
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match"),
+        (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    ] {
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}

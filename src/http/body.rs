@@ -1,0 +1,59 @@
+//! Response bodies: nothing, bytes at hand, or a live stream.
+
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use hyper::body::{Frame, SizeHint};
+
+use crate::output::{flv, status};
+
+/// What a viewer is sent. No boxing: every kind is named.
+pub enum Body {
+    Empty,
+    /// Slices of shared bytes, sent one after the other.
+    Bytes(VecDeque<Bytes>),
+    Flv(flv::Stream),
+    Status(status::Stream),
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self::Bytes(VecDeque::from([bytes]))
+    }
+}
+
+impl hyper::body::Body for Body {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = match self.get_mut() {
+            Self::Empty => None,
+            Self::Bytes(chunks) => chunks.pop_front(),
+            Self::Flv(stream) => std::task::ready!(stream.poll_next(cx)),
+            Self::Status(stream) => std::task::ready!(stream.poll_next(cx)),
+        };
+        Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Bytes(chunks) => chunks.is_empty(),
+            Self::Flv(_) | Self::Status(_) => false,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Bytes(chunks) => SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
+            Self::Flv(_) | Self::Status(_) => SizeHint::default(),
+        }
+    }
+}

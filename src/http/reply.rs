@@ -1,0 +1,265 @@
+//! Replies made of bytes at hand: types, caching, conditions, ranges, and errors that say why.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use hyper::{
+    Method, Response, StatusCode,
+    header::{self, HeaderValue},
+};
+use serde_json::json;
+
+use super::{Body, Call};
+
+/// How long a reply may be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cache {
+    /// The name is never used twice: keep it for good.
+    Immutable,
+    /// Good for this many seconds (a live playlist: half a target duration).
+    Seconds(u32),
+    /// Ask again each time.
+    Revalidate,
+    /// Never keep it.
+    No,
+}
+
+/// A reply made of bytes at hand.
+pub struct Content<'a> {
+    pub kind: &'static str,
+    pub cache: Cache,
+    /// Strong validator, without quotes; empty for none.
+    pub etag: &'a str,
+    pub chunks: Vec<Bytes>,
+    /// The same, gzipped; sent to those who accept it.
+    pub gzip: Option<Bytes>,
+}
+
+impl Content<'_> {
+    /// Answers `call`: conditions (RFC 9110 §13), a single byte range (§14), HEAD.
+    pub fn answer(self, call: &Call) -> Response<Body> {
+        let mut response = Response::new(Body::Empty);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        headers.insert(header::CACHE_CONTROL, cache_control(self.cache));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        let mut chunks = self.chunks;
+        let zipped = match self.gzip {
+            Some(gzip) => {
+                headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+                let asked = accepts_gzip(call.header(header::ACCEPT_ENCODING));
+                if asked {
+                    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                    chunks = vec![gzip];
+                }
+                asked
+            }
+            None => {
+                headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+                false
+            }
+        };
+        let etag = match (self.etag, zipped) {
+            ("", _) => String::new(),
+            // Another encoding is another representation (RFC 9110 §8.8.3.3).
+            (etag, true) => format!("\"{etag}-gzip\""),
+            (etag, false) => format!("\"{etag}\""),
+        };
+        if let (false, Ok(value)) = (etag.is_empty(), HeaderValue::from_str(&etag)) {
+            headers.insert(header::ETAG, value);
+            if none_match(call.header(header::IF_NONE_MATCH), &etag) {
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+                return response;
+            }
+        }
+        let total: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        let mut length = total;
+        let if_range = call.header(header::IF_RANGE);
+        if !zipped && (if_range.is_empty() || if_range == etag) {
+            match range(call.header(header::RANGE), total) {
+                Range::Whole => {}
+                Range::Part { first, last } => {
+                    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                    if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{total}")) {
+                        response.headers_mut().insert(header::CONTENT_RANGE, value);
+                    }
+                    length = last - first + 1;
+                    chunks = slice(chunks, first, length);
+                }
+                Range::Outside => {
+                    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+                    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{total}")) {
+                        response.headers_mut().insert(header::CONTENT_RANGE, value);
+                    }
+                    return response;
+                }
+            }
+        }
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        if call.request.method() != Method::HEAD {
+            *response.body_mut() = Body::Bytes(VecDeque::from(chunks));
+        }
+        response
+    }
+}
+
+/// An RFC 9457 problem document. Not to be cached: what is missing now may be there in a second.
+pub fn problem(status: StatusCode, code: &str, detail: &str) -> Response<Body> {
+    problem_with(status, code, detail, json!({}))
+}
+
+/// A problem document with more fields.
+pub fn problem_with(status: StatusCode, code: &str, detail: &str, more: serde_json::Value) -> Response<Body> {
+    let mut document = json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "code": code,
+        "detail": detail,
+    });
+    if let (Some(document), serde_json::Value::Object(more)) = (document.as_object_mut(), more) {
+        document.extend(more);
+    }
+    let mut response = Response::new(Body::from(Bytes::from(document.to_string())));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CACHE_CONTROL, cache_control(Cache::No));
+    response
+}
+
+/// Lets pages of the configured origins read `response`, whatever its status.
+pub fn allow_origin(origins: &[String], origin: &str, response: &mut Response<Body>) {
+    let allowed = if origins.iter().any(|allowed| allowed == "*") {
+        HeaderValue::from_static("*")
+    } else {
+        response.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
+        match HeaderValue::from_str(origin) {
+            Ok(value) if origins.iter().any(|allowed| allowed == origin) => value,
+            _ => return,
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, allowed);
+    headers.insert(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Content-Length, Content-Range, Date, Age, ETag"),
+    );
+}
+
+fn cache_control(cache: Cache) -> HeaderValue {
+    match cache {
+        Cache::Immutable => HeaderValue::from_static("public, max-age=31536000, immutable"),
+        Cache::Seconds(seconds) => HeaderValue::from_str(&format!("public, max-age={seconds}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("no-cache")),
+        Cache::Revalidate => HeaderValue::from_static("no-cache"),
+        Cache::No => HeaderValue::from_static("no-store"),
+    }
+}
+
+fn accepts_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let mut fields = coding.split(';').map(str::trim);
+        fields.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
+            && !fields.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+    })
+}
+
+fn none_match(condition: &str, etag: &str) -> bool {
+    condition.split(',').map(str::trim).any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Range {
+    Whole,
+    Part { first: u64, last: u64 },
+    Outside,
+}
+
+/// A single range; several, or anything not understood, mean the whole (RFC 9110 §14.2 allows it).
+fn range(header: &str, total: u64) -> Range {
+    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else {
+        return Range::Whole;
+    };
+    match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last && first < total => {
+            Range::Part { first, last: last.min(total.saturating_sub(1)) }
+        }
+        (Ok(first), Ok(last)) if first <= last => Range::Outside,
+        (Ok(first), Err(_)) if last.trim().is_empty() && first < total => {
+            Range::Part { first, last: total.saturating_sub(1) }
+        }
+        (Ok(_), Err(_)) if last.trim().is_empty() => Range::Outside,
+        (Err(_), Ok(0)) if first.trim().is_empty() => Range::Outside,
+        (Err(_), Ok(suffix)) if first.trim().is_empty() && total > 0 => {
+            Range::Part { first: total.saturating_sub(suffix), last: total - 1 }
+        }
+        _ => Range::Whole,
+    }
+}
+
+/// `length` bytes from `first` on, without copying.
+fn slice(chunks: Vec<Bytes>, first: u64, length: u64) -> Vec<Bytes> {
+    let (mut skip, mut left) = (first, length);
+    let mut kept = Vec::new();
+    for chunk in chunks {
+        let size = chunk.len() as u64;
+        if skip >= size {
+            skip -= size;
+            continue;
+        }
+        let end = (skip + left).min(size);
+        // Both are at most the chunk's length, so they fit.
+        kept.push(chunk.slice(skip as usize..end as usize));
+        left -= end - skip;
+        skip = 0;
+        if left == 0 {
+            break;
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_rfc_9110() {
+        for (header, expected) in [
+            ("", Range::Whole),
+            ("bytes=0-0", Range::Part { first: 0, last: 0 }),
+            ("bytes=2-", Range::Part { first: 2, last: 9 }),
+            ("bytes=-3", Range::Part { first: 7, last: 9 }),
+            ("bytes=-30", Range::Part { first: 0, last: 9 }),
+            ("bytes=3-100", Range::Part { first: 3, last: 9 }),
+            ("bytes=10-", Range::Outside),
+            ("bytes=10-11", Range::Outside),
+            ("bytes=-0", Range::Outside),
+            ("bytes=5-2", Range::Whole),
+            ("bytes=0-1,3-4", Range::Whole),
+            ("lines=0-1", Range::Whole),
+        ] {
+            assert_eq!(range(header, 10), expected, "{header}");
+        }
+        assert_eq!(range("bytes=0-0", 0), Range::Outside);
+    }
+
+    #[test]
+    fn a_slice_spans_chunks() {
+        let chunks = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defg"), Bytes::from_static(b"h")];
+        for first in 0..8u64 {
+            for length in 1..=8 - first {
+                let got = slice(chunks.clone(), first, length).concat();
+                assert_eq!(got, b"abcdefgh"[first as usize..(first + length) as usize]);
+            }
+        }
+    }
+
+    #[test]
+    fn gzip_only_where_it_is_wanted() {
+        assert!(accepts_gzip("br, gzip;q=0.5"));
+        assert!(!accepts_gzip("br, gzip;q=0"));
+        assert!(!accepts_gzip(""));
+    }
+}

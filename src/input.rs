@@ -1,0 +1,4 @@
+//! The ways in.
+
+mod publisher;
+pub mod rtmp;

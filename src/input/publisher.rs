@@ -1,0 +1,142 @@
+//! From FLV tag bodies to a broadcast's timeline: one publish session.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kaibo_container::flv::{Audio, Video, parse_audio, parse_video};
+use kaibo_media::{Assembler, AssemblyError, Input, Packet, Sample, TrackId, UnixMillis};
+use tokio::time::{Duration, Instant};
+
+use crate::{access::unix_now, broadcasts::Push, server::Server};
+
+/// Faults of one session that are logged; a broken encoder makes one per frame.
+const LOGGED_FAULTS: u32 = 5;
+
+/// One publish session's way into its broadcast.
+pub struct Publisher {
+    server: Arc<Server>,
+    pub push: Push,
+    assembler: Assembler,
+    samples: Vec<Sample>,
+    begin: Instant,
+    /// When the encoder said that its stream ends here, unless media followed.
+    ended_at: Option<Instant>,
+    faults: u32,
+}
+
+impl Publisher {
+    pub fn new(server: &Arc<Server>, push: Push) -> Self {
+        let assembler = Assembler::new(push.broadcast.live().tracks());
+        Self {
+            server: server.clone(),
+            push,
+            assembler,
+            samples: Vec::new(),
+            begin: Instant::now(),
+            ended_at: None,
+            faults: 0,
+        }
+    }
+
+    /// Bytes came from the socket.
+    pub fn received(&self, bytes: usize) {
+        self.server.metrics.ingest_bytes.inc_by(bytes as u64);
+    }
+
+    /// The last media was the end of the sequence, and not longer ago than `time`.
+    pub fn said_goodbye_within(&self, time: Duration) -> bool {
+        self.ended_at.is_some_and(|at| at.elapsed() <= time)
+    }
+
+    /// A video tag body.
+    pub async fn video(&mut self, time_ms: u32, body: Bytes) -> Result<(), AssemblyError> {
+        let input = match parse_video(body) {
+            Ok(Video::Config { codec, record }) => Input::VideoConfig { codec, record },
+            Ok(Video::Frame { codec: _, composition_ms, nanos, keyframe, data }) => Input::Packet(Packet {
+                track: TrackId::Video,
+                time_ms,
+                composition_ms,
+                nanos,
+                keyframe,
+                data,
+            }),
+            Ok(Video::End) => Input::EndOfSequence,
+            Ok(Video::Ignored) => return Ok(()),
+            Err(error) => {
+                self.fault(&error);
+                return Ok(());
+            }
+        };
+        self.take(input).await
+    }
+
+    /// An audio tag body.
+    pub async fn audio(&mut self, time_ms: u32, body: Bytes) -> Result<(), AssemblyError> {
+        let input = match parse_audio(body) {
+            Ok(Audio::Config { codec, record }) => Input::AudioConfig { codec, config: record },
+            Ok(Audio::Frame { codec: _, nanos, data }) => Input::Packet(Packet {
+                track: TrackId::Audio,
+                time_ms,
+                composition_ms: 0,
+                nanos,
+                keyframe: false,
+                data,
+            }),
+            Ok(Audio::End) => Input::EndOfSequence,
+            Ok(Audio::Ignored) => return Ok(()),
+            Err(error) => {
+                self.fault(&error);
+                return Ok(());
+            }
+        };
+        self.take(input).await
+    }
+
+    /// Timed script data.
+    pub async fn data(&mut self, time_ms: u32, values: Bytes) -> Result<(), AssemblyError> {
+        let packet =
+            Packet { track: TrackId::Data, time_ms, composition_ms: 0, nanos: 0, keyframe: false, data: values };
+        self.take(Input::Packet(packet)).await
+    }
+
+    async fn take(&mut self, input: Input) -> Result<(), AssemblyError> {
+        let now = unix_now();
+        if matches!(input, Input::EndOfSequence) {
+            self.ended_at = Some(Instant::now());
+        } else if matches!(input, Input::Packet(_)) {
+            self.ended_at = None;
+            self.push.note_media(self.server.clock.now());
+        }
+        let arrival = u64::try_from(self.begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+        match self.assembler.push(input, arrival, &mut self.samples) {
+            Ok(()) => {}
+            Err(error) if error.is_fatal() => return Err(error),
+            Err(error) => self.fault(&error),
+        }
+        for sample in self.samples.drain(..) {
+            let live = self.push.broadcast.live();
+            if is_entry(&sample) && !live.is_open_for(self.push.epoch) {
+                self.push.keyframe().await;
+            }
+            live.push(self.push.epoch, sample, UnixMillis(now.0));
+        }
+        Ok(())
+    }
+
+    /// Something that is dropped while the session goes on.
+    fn fault(&mut self, error: &dyn std::error::Error) {
+        self.faults = self.faults.saturating_add(1);
+        if self.faults <= LOGGED_FAULTS {
+            tracing::warn!(%error, "the encoder sent something unusable");
+        }
+    }
+}
+
+/// A broadcast may begin or go on here.
+fn is_entry(sample: &Sample) -> bool {
+    match sample.packet.track {
+        TrackId::Video => sample.packet.keyframe,
+        TrackId::Audio => sample.tracks.video.is_none(),
+        TrackId::Data => false,
+    }
+}

@@ -1,0 +1,356 @@
+//! RTMP connections: publishers, and players on their way to `output`.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::BytesMut;
+use kaibo_broadcast::{App, DownCause, KeyError, Publish, Refusal, Stream};
+use kaibo_media::AssemblyError;
+use kaibo_rtmp::{Connection, Event, Limits};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
+};
+use tracing::{Instrument, info_span};
+
+use super::publisher::Publisher;
+use crate::{
+    access::{self, unix_now},
+    broadcasts::Push,
+    output,
+    server::Server,
+    socket,
+};
+
+/// From the first byte to a publish or play: encoders need a few round trips.
+const GREETING: Duration = Duration::from_secs(10);
+
+/// How long a refused peer may take to read why, and to close.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// A goodbye inside the media (an end-of-sequence tag) counts if the connection closes within this time.
+const EOS: Duration = Duration::from_secs(1);
+
+/// Room for a read. Frames up to this size are taken from the kernel at once.
+const READ: usize = 16 << 10;
+
+/// Accepts publishers and players until `server` stops.
+pub async fn serve(server: Arc<Server>, listener: TcpListener) {
+    let limits = &server.settings.config.limits;
+    let slots = Arc::new(Semaphore::new(limits.rtmp_connections));
+    let addresses = Arc::new(Addresses { most: limits.rtmp_connections_per_address, open: Mutex::default() });
+    socket::accept(&server, listener, "rtmp", move |server, stream, peer| {
+        // Beyond the limits a connection is closed at once: encoders retry.
+        let slot = slots.clone().try_acquire_owned().ok();
+        let place = addresses.take(peer.ip());
+        async move {
+            if slot.is_some() && place.is_some() {
+                let span = info_span!("rtmp", %peer);
+                Session::new(server, stream, peer).run().instrument(span).await;
+            }
+            drop((slot, place));
+        }
+    })
+    .await;
+}
+
+/// How many connections each address has open.
+struct Addresses {
+    most: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// One connection of an address; given back when dropped.
+struct Place(Arc<Addresses>, IpAddr);
+
+impl Addresses {
+    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_default();
+        (*count < self.most).then(|| {
+            *count += 1;
+            Place(self.clone(), address)
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// Why a session ended, for its one log line.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    #[error("the peer closed the connection")]
+    Closed,
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error("the peer broke the protocol: {0}")]
+    Protocol(#[from] kaibo_rtmp::Error),
+    #[error("the peer sent nothing for {0:?}")]
+    Silent(Duration),
+    #[error("refused: {0}")]
+    Refused(Refusal),
+    #[error("the media can't be used: {0}")]
+    Media(#[from] AssemblyError),
+    #[error("closed by us: {0}")]
+    Dropped(DownCause),
+    #[error("the stream is over")]
+    StreamOver,
+}
+
+impl Ended {
+    /// What it means to a broadcast that was being published.
+    fn cause(&self) -> DownCause {
+        match self {
+            Self::Closed => DownCause::Fin,
+            Self::Silent(_) | Self::Media(_) => DownCause::Idle,
+            Self::Dropped(cause) => *cause,
+            Self::Io(_) | Self::Protocol(_) | Self::Refused(_) | Self::StreamOver => DownCause::Error,
+        }
+    }
+}
+
+/// One connection.
+pub struct Session {
+    pub server: Arc<Server>,
+    pub peer: SocketAddr,
+    stream: TcpStream,
+    connection: Connection,
+    input: BytesMut,
+    /// What the connection wants sent and the socket has not taken yet.
+    output: BytesMut,
+    received: u64,
+}
+
+impl Session {
+    fn new(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) -> Self {
+        let mut limits = Limits::default();
+        limits.publishing.message_bytes = server.settings.config.limits.publish_message.0;
+        limits.publishing.partial_bytes = limits.publishing.message_bytes.saturating_mul(2);
+        socket::for_publisher(&stream, server.settings.config.rtmp.idle_timeout.0);
+        Self {
+            server,
+            peer,
+            stream,
+            connection: Connection::new(limits),
+            input: BytesMut::new(),
+            output: BytesMut::new(),
+            received: 0,
+        }
+    }
+
+    /// From the first byte to the last, and the line that says how it went.
+    async fn run(mut self) {
+        let mut stopping = self.server.stopping();
+        let begin = Instant::now();
+        let ended = tokio::select! {
+            ended = self.converse() => ended,
+            // Publishers are closed by their broadcasts.
+            () = stopping.wait(), if !matches!(self.connection.state(), kaibo_rtmp::State::Publishing) => {
+                Ended::Dropped(DownCause::Server)
+            }
+        };
+        tracing::info!(bytes = self.received, seconds = begin.elapsed().as_secs(), reason = %ended, "session ended");
+    }
+
+    async fn converse(&mut self) -> Ended {
+        let deadline = Instant::now() + GREETING;
+        loop {
+            let event = match timeout_at(deadline, self.next_event()).await {
+                Ok(Ok(event)) => event,
+                Ok(Err(ended)) => return ended,
+                Err(_) => return Ended::Silent(GREETING),
+            };
+            let done = match event {
+                Event::Publish { app, name, query } => self.publish(&app, &name, query.as_str()).await,
+                Event::Play { app, name, query } => self.play(&app, &name, query.as_str()).await,
+                Event::Connect(client) => {
+                    tracing::debug!(client = client.flash_ver, "connected");
+                    continue;
+                }
+                _ => continue,
+            };
+            match done {
+                // A clean end; the same connection may publish again, within a fresh greeting.
+                Ok(()) => return Box::pin(self.converse()).await,
+                Err(ended) => return ended,
+            }
+        }
+    }
+
+    /// The next event, reading and answering as needed.
+    pub async fn next_event(&mut self) -> Result<Event, Ended> {
+        loop {
+            let event = self.connection.receive(&mut self.input);
+            // What was said before an error is still to be sent, and never waits for more input.
+            self.flush().await?;
+            if let Some(event) = event? {
+                return Ok(event);
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Reads what is there. Cancelling loses nothing.
+    pub async fn read(&mut self) -> Result<(), Ended> {
+        self.input.reserve(READ);
+        match self.stream.read_buf(&mut self.input).await? {
+            0 => Err(Ended::Closed),
+            length => {
+                self.received += length as u64;
+                Ok(())
+            }
+        }
+    }
+
+    /// Sends what is to be sent. Cancelling loses nothing.
+    async fn flush(&mut self) -> Result<(), Ended> {
+        while let Some(output) = self.connection.output() {
+            self.output.extend_from_slice(&output);
+        }
+        while !self.output.is_empty() {
+            self.stream.write_buf(&mut self.output).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends media to a player, between whole messages of the connection.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.flush().await?;
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
+    /// Tells a player that the stream is over.
+    pub async fn end_play(&mut self) -> Result<(), Ended> {
+        self.connection.end_play();
+        self.flush().await
+    }
+
+    /// Says no, in words that an encoder shows, and gives the peer time to read them.
+    async fn refuse(&mut self, code: kaibo_rtmp::Refusal, refusal: Refusal) -> Ended {
+        self.server.metrics.rejected.inc();
+        self.connection.reject(code, &refusal.to_string());
+        let farewell = async {
+            self.flush().await?;
+            loop {
+                self.input.clear();
+                self.read().await?;
+            }
+        };
+        let _: Result<Result<(), Ended>, _> = timeout(FAREWELL, farewell).await;
+        Ended::Refused(refusal)
+    }
+
+    async fn publish(&mut self, app: &str, name: &str, query: &str) -> Result<(), Ended> {
+        let push = match self.admit(app, name, query).await {
+            Ok(push) => push,
+            Err(refusal) => {
+                let code = match refusal.status() {
+                    "NetStream.Publish.BadName" => kaibo_rtmp::Refusal::BadName,
+                    _ => kaibo_rtmp::Refusal::Denied,
+                };
+                return Err(self.refuse(code, refusal).await);
+            }
+        };
+        self.connection.accept();
+        self.server.metrics.publishers.inc();
+        let span = info_span!("push", broadcast = %push.broadcast.id(), epoch = push.epoch.0);
+        let mut publisher = Publisher::new(&self.server, push);
+        let ended = self.receive_media(&mut publisher).instrument(span).await;
+        self.server.metrics.publishers.dec();
+        let cause = match &ended {
+            Ok(()) => DownCause::DeleteStream,
+            // The encoder ended the stream in its own way before it closed (media.md's "EOS then FIN").
+            Err(Ended::Closed | Ended::Io(_)) if publisher.said_goodbye_within(EOS) => DownCause::DeleteStream,
+            Err(ended) => ended.cause(),
+        };
+        publisher.push.down(cause).await;
+        ended
+    }
+
+    /// Names, then the key, then the broadcast: strangers learn nothing about what exists.
+    async fn admit(&mut self, app: &str, name: &str, query: &str) -> Result<Push, Refusal> {
+        let server = self.server.clone();
+        let app: App = app.parse()?;
+        let stream: Stream = name.parse()?;
+        if access::is_reserved(&app) {
+            return Err(Refusal::Reserved { app });
+        }
+        if server.access.is_shut_out(self.peer.ip()) || !server.is_ready() {
+            return Err(Refusal::Address);
+        }
+        let publish = match server.access.push(&app, &stream, query, unix_now()) {
+            Ok(credential) => Publish { credential, expired: false },
+            Err(KeyError::Expired { credential, .. }) => Publish { credential: Some(credential), expired: true },
+            Err(error) => {
+                server.access.refused(self.peer.ip());
+                return Err(error.into());
+            }
+        };
+        // While the answer is held (another publisher has to prove itself), the peer may give up.
+        server.broadcasts.publish(&server, &app, &stream, publish).await
+    }
+
+    async fn receive_media(&mut self, publisher: &mut Publisher) -> Result<(), Ended> {
+        let idle = self.server.settings.config.rtmp.idle_timeout.0;
+        // An encoder that closes without reading our acknowledgements resets the connection; its goodbye may still be
+        // here to be read, and decides how this ended.
+        let mut writable = self.flush().await.is_ok();
+        loop {
+            // A whole read's worth of events goes by without a look at clocks or wakers.
+            while let Some(event) = self.connection.receive(&mut self.input)? {
+                match event {
+                    Event::Video { time_ms, body } => publisher.video(time_ms, body).await?,
+                    Event::Audio { time_ms, body } => publisher.audio(time_ms, body).await?,
+                    Event::Data { time_ms, values, .. } => publisher.data(time_ms, values).await?,
+                    Event::Unpublish => return Ok(()),
+                    _ => {}
+                }
+            }
+            writable = writable && self.flush().await.is_ok();
+            self.input.reserve(READ);
+            tokio::select! {
+                read = timeout(idle, self.stream.read_buf(&mut self.input)) => match read {
+                    Ok(Ok(0)) => return Err(Ended::Closed),
+                    Ok(Ok(length)) => {
+                        self.received += length as u64;
+                        publisher.received(length);
+                    }
+                    Ok(Err(error)) => return Err(error.into()),
+                    Err(_) => return Err(Ended::Silent(idle)),
+                },
+                cause = &mut publisher.push.closing => {
+                    return Err(Ended::Dropped(cause.unwrap_or(DownCause::Over)));
+                }
+            }
+        }
+    }
+
+    async fn play(&mut self, app: &str, name: &str, query: &str) -> Result<(), Ended> {
+        match output::rtmp::admit(&self.server, self.peer, app, name, query) {
+            Ok(broadcast) => {
+                socket::for_viewer(&self.stream, self.server.settings.config.limits.viewer_stall.0);
+                self.connection.accept();
+                self.flush().await?;
+                output::rtmp::play(self, &broadcast).await
+            }
+            Err((code, refusal)) => Err(self.refuse(code, refusal).await),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The media of one broadcast: the timeline that its publishers write, and everything that reads it.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use kaibo_broadcast::{Broadcast, EndReason, Epoch};
+use kaibo_container::{
+    flv::Flv,
+    segment::{Cut, Init},
+    segmenter::{self, Segmenter},
+    ts,
+};
+use kaibo_hls::{Format, Segment, Window};
+use kaibo_hub::{Cursor, Entry, Limits, Next, Publisher, Ring, Start, ring};
+use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, Tracks, UnixMillis};
+use prometheus_client::metrics::{family::Family, gauge::Gauge};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
+
+use crate::{
+    config,
+    output::rtmp::Rtmp,
+    packager::{Gathering, Outlet, Queued, Shared},
+    recorder,
+    server::Server,
+    telemetry::{Metrics, Protocol},
+};
+
+mod cache;
+
+/// How far a packager or the recorder may be behind before it goes on at the next place to start: a slow disk has
+/// this long to come back.
+const READER_LAG_MS: i64 = 30_000;
+
+/// Frames, blocks or cuts in a ring: what each costs beside its bytes, at 300 a second for [`READER_LAG_MS`].
+const ENTRIES: usize = 10_000;
+
+/// The media of one broadcast.
+pub struct Live {
+    ingest: Mutex<Ingest>,
+    frames: Ring<Queued>,
+    flv: Arc<Outlet<Flv>>,
+    rtmp: Arc<Outlet<Rtmp>>,
+    window: Mutex<Window>,
+    /// Counts what was applied to the window.
+    changes: watch::Sender<u64>,
+    cuts: Ring<Recorded>,
+    playlists: cache::Zipped,
+    ts: cache::TsSegments,
+    recorder: Mutex<Option<JoinHandle<()>>>,
+    end_reason: OnceLock<EndReason>,
+    viewers: Family<Protocol, Gauge>,
+    metrics: Arc<Metrics>,
+}
+
+/// The writing side: one publisher at a time.
+struct Ingest {
+    /// The publish session whose media is public now.
+    open: Option<Epoch>,
+    timeline: Timeline,
+    health: Health,
+    tracks: Option<Arc<Tracks>>,
+    /// The frames just made, on their way into the ring.
+    made: Vec<Frame>,
+    /// None once the broadcast is over.
+    frames: Option<Publisher<Queued>>,
+}
+
+/// A cut on its way to the recorder.
+#[derive(Clone)]
+pub struct Recorded(pub Cut);
+
+impl Entry for Recorded {
+    fn size(&self) -> usize {
+        match &self.0 {
+            Cut::Part(part) => part.bytes.len(),
+            Cut::Begin(_) | Cut::End(_) => 0,
+        }
+    }
+
+    fn keyframe(&self) -> bool {
+        matches!(self.0, Cut::Begin(_))
+    }
+
+    fn time(&self) -> i64 {
+        match &self.0 {
+            Cut::Begin(head) => head.start.as_millis(),
+            Cut::Part(part) => part.start.as_millis(),
+            Cut::End(_) => i64::MIN,
+        }
+    }
+}
+
+/// A rendered media playlist.
+pub struct Playlist {
+    pub text: Bytes,
+    pub gzip: Option<Bytes>,
+    pub version: u64,
+    /// In seconds.
+    pub target_duration: u32,
+}
+
+impl Live {
+    /// An empty timeline, and the task that cuts it into segments.
+    pub fn new(server: &Arc<Server>, settings: &config::App) -> Arc<Self> {
+        let limits = &server.settings.config.limits;
+        let (frames, reader) =
+            ring(Limits { bytes: limits.stream_buffer.0, millis: READER_LAG_MS, entries: ENTRIES });
+        let (cuts, recorded) =
+            ring(Limits { bytes: limits.stream_buffer.0, millis: READER_LAG_MS, entries: ENTRIES });
+        let gathering = Gathering {
+            batch: settings.flv.batch.0,
+            hold: settings.flv.hold.0,
+            limits: Limits {
+                bytes: limits.stream_buffer.0,
+                millis: limits.viewer_lag.as_millis(),
+                entries: ENTRIES,
+            },
+        };
+        let window = Window::new(kaibo_hls::Config {
+            window: Span::from_millis(settings.hls.window.as_millis()),
+            ..kaibo_hls::Config::default()
+        });
+        let segmenter = segmenter::Config {
+            segment: Span::from_millis(settings.hls.segment.as_millis()),
+            part: Span::from_millis(settings.hls.part.as_millis()),
+        };
+        let live = Arc::new(Self {
+            ingest: Mutex::new(Ingest {
+                open: None,
+                timeline: Timeline::new(),
+                health: Health::new(),
+                tracks: None,
+                made: Vec::new(),
+                frames: Some(frames),
+            }),
+            flv: Outlet::new(Flv::default(), gathering),
+            rtmp: Outlet::new(Rtmp::default(), gathering),
+            window: Mutex::new(window),
+            changes: watch::Sender::new(0),
+            cuts: recorded,
+            playlists: cache::Zipped::default(),
+            ts: cache::TsSegments::default(),
+            recorder: Mutex::new(None),
+            end_reason: OnceLock::new(),
+            viewers: Family::default(),
+            metrics: server.metrics.clone(),
+            frames: reader,
+        });
+        tokio::spawn(live.clone().cut(Segmenter::new(segmenter, segmenter::Resume::default()), cuts));
+        live
+    }
+
+    /// From now on the media of `epoch` is public, and nobody else's; its first frame begins a new run.
+    pub fn open(&self, epoch: Epoch) {
+        let mut ingest = self.ingest();
+        ingest.open = Some(epoch);
+        ingest.timeline.begin_run();
+    }
+
+    /// The media of `epoch` is public.
+    pub fn is_open_for(&self, epoch: Epoch) -> bool {
+        self.ingest().open == Some(epoch)
+    }
+
+    /// Takes a sample that arrived at `now`, if its publisher is the one whose media is public.
+    pub fn push(&self, epoch: Epoch, sample: Sample, now: UnixMillis) {
+        let mut ingest = self.ingest();
+        let ingest = &mut *ingest;
+        if ingest.open != Some(epoch) {
+            return;
+        }
+        if !ingest.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &sample.tracks)) {
+            ingest.tracks = Some(sample.tracks.clone());
+        }
+        ingest.timeline.push(sample, now, &mut ingest.made);
+        self.metrics.ingest_frames.inc_by(ingest.made.len() as u64);
+        ingest.publish(now);
+    }
+
+    /// The publisher went away: what is half-packaged is closed now.
+    pub fn break_run(&self) {
+        self.ingest().break_run();
+    }
+
+    /// The broadcast is over.
+    pub fn end(&self, reason: EndReason) {
+        // Only the first reason counts, and only one is ever given.
+        let _ = self.end_reason.set(reason);
+        let mut ingest = self.ingest();
+        ingest.break_run();
+        ingest.frames = None;
+    }
+
+    /// Writes the broadcast to the disk from here on.
+    pub fn record(self: &Arc<Self>, server: &Arc<Server>, broadcast: &Broadcast, settings: &config::App) {
+        if settings.record.enabled {
+            let cuts = self.cuts.cursor(Start::Oldest);
+            let task = recorder::start(server, broadcast, settings.record.sync.0, cuts, self.clone());
+            *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        }
+    }
+
+    /// Ends all media without ending the broadcast; returns when what is recorded is on the disk.
+    pub async fn close(&self) {
+        {
+            let mut ingest = self.ingest();
+            ingest.break_run();
+            ingest.frames = None;
+        }
+        let recorder = self.recorder.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(recorder) = recorder {
+            // A panic of the recorder is logged where it happens.
+            let _ = recorder.await;
+        }
+    }
+
+    /// Why the broadcast ended, once it has.
+    pub fn end_reason(&self) -> Option<EndReason> {
+        self.end_reason.get().copied()
+    }
+
+    /// There is a recording.
+    pub fn is_recorded(&self) -> bool {
+        self.recorder.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// The newest decoder parameters.
+    pub fn tracks(&self) -> Option<Arc<Tracks>> {
+        self.ingest().tracks.clone()
+    }
+
+    /// How the push is doing.
+    pub fn health(&self, now: UnixMillis) -> HealthReport {
+        let ingest = self.ingest();
+        ingest.health.snapshot(now, ingest.timeline.repairs())
+    }
+
+    /// A new FLV viewer's place.
+    pub fn join_flv(&self) -> Cursor<Shared> {
+        self.flv.join(&self.frames)
+    }
+
+    /// A new RTMP viewer's place.
+    pub fn join_rtmp(&self) -> Cursor<Shared> {
+        self.rtmp.join(&self.frames)
+    }
+
+    /// How many watch through `protocol`.
+    pub fn viewers(&self, protocol: Protocol) -> Gauge {
+        self.viewers.get_or_create(&protocol).clone()
+    }
+
+    /// The first segment is complete, or becomes so within `patience`.
+    pub async fn has_segment_within(&self, patience: Duration) -> bool {
+        let mut changes = self.changes.subscribe();
+        let complete = async {
+            while self.window().newest().is_none() {
+                if changes.changed().await.is_err() {
+                    return false;
+                }
+            }
+            true
+        };
+        timeout(patience, complete).await.unwrap_or(false)
+    }
+
+    /// The multivariant playlist with `uri` in it, once there is a segment.
+    pub fn multivariant(&self, uri: &str) -> Option<Bytes> {
+        self.window().multivariant(uri)
+    }
+
+    /// The media playlist, once there is a segment; `query` goes to every address in it.
+    pub fn playlist(&self, format: Format, query: &str) -> Option<Playlist> {
+        let (text, version, target_duration) = {
+            let window = self.window();
+            (window.playlist(format, query)?, window.version(), window.target_duration()?)
+        };
+        // A viewer's own playlist is not worth compressing: it is used once.
+        let gzip = query.is_empty().then(|| self.playlists.zip(format, &text));
+        Some(Playlist { text, gzip, version, target_duration })
+    }
+
+    /// A segment, listed or not long gone from the list.
+    pub fn segment(&self, number: u64) -> Option<Arc<Segment>> {
+        self.window().segment(number).cloned()
+    }
+
+    /// The same as MPEG-TS: made when the first viewer asks, then shared.
+    pub fn ts_segment(&self, number: u64) -> Option<Result<Bytes, Arc<ts::Error>>> {
+        let segment = self.window().segment(number).cloned()?;
+        Some(self.ts.get_or_make(&segment))
+    }
+
+    /// An initialisation section of those segments.
+    pub fn init(&self, number: u32) -> Option<Arc<Init>> {
+        self.window().init(number).cloned()
+    }
+
+    /// Cuts the frames into segments, for the live window and the recorder alike.
+    async fn cut(self: Arc<Self>, mut segmenter: Segmenter, recorded: Publisher<Recorded>) {
+        let mut frames = self.frames.cursor(Start::Oldest);
+        let (mut batch, mut cuts) = (Vec::new(), Vec::new());
+        loop {
+            match frames.next(&mut batch).await {
+                Next::Entries => batch.drain(..).for_each(|Queued(item)| segmenter.push(&item, &mut cuts)),
+                Next::Lagged { skipped } => {
+                    tracing::warn!(skipped, "frames left out of HLS and of the recording: this machine is too slow");
+                    segmenter.push(&Item::Break, &mut cuts);
+                }
+                Next::End => break,
+            }
+            self.show(&mut cuts, &recorded);
+        }
+        self.window().end();
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    fn show(&self, cuts: &mut Vec<Cut>, recorded: &Publisher<Recorded>) {
+        if cuts.is_empty() {
+            return;
+        }
+        {
+            let mut window = self.window();
+            for cut in cuts.iter() {
+                if let Err(error) = window.apply(cut) {
+                    tracing::error!(%error, "a cut was left out of the live window");
+                }
+            }
+        }
+        self.changes.send_modify(|changes| *changes += 1);
+        cuts.drain(..).for_each(|cut| recorded.push(Recorded(cut)));
+    }
+
+    fn ingest(&self) -> MutexGuard<'_, Ingest> {
+        self.ingest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ingest {
+    fn publish(&mut self, now: UnixMillis) {
+        for frame in self.made.drain(..) {
+            self.health.record(&frame, now);
+            if let Some(frames) = &self.frames {
+                frames.push(Queued(Item::Frame(Arc::new(frame))));
+            }
+        }
+    }
+
+    fn break_run(&mut self) {
+        if self.open.take().is_some() {
+            let now = UnixMillis(crate::access::unix_now().0);
+            self.timeline.end_run(now, &mut self.made);
+            self.publish(now);
+            if let Some(frames) = &self.frames {
+                frames.push(Queued(Item::Break));
+            }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The ways out, mirror images of the ways in.
+
+pub mod flv;
+pub mod hls;
+pub mod replay;
+pub mod rtmp;
+pub mod status;
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use hyper::{Response, StatusCode};
+use kaibo_broadcast::{App, BroadcastId, State, Stream};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use serde_json::json;
+
+use crate::{
+    broadcasts::Handle,
+    http::{Body, Call, not_found, problem, problem_with},
+    server::Server,
+    telemetry::Protocol,
+};
+
+/// The broadcast that is shown under a name now. A refusal tells what a player or a page can do.
+pub fn playable(call: &Call, app: &str, stream: &str) -> Result<Arc<Handle>, Response<Body>> {
+    let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
+        return Err(not_found());
+    };
+    let Some(broadcast) = call.server.broadcasts.named(&app, &stream) else {
+        return Err(problem(StatusCode::NOT_FOUND, "not_started", "nothing is broadcast under this name"));
+    };
+    match broadcast.status().state {
+        State::Live | State::Interrupted { .. } | State::Paused => Ok(broadcast),
+        State::Created | State::Preview => {
+            Err(problem(StatusCode::NOT_FOUND, "not_started", "the broadcast has not started"))
+        }
+        State::Ended { .. } => Err(ended(&broadcast)),
+        State::Banned { .. } => Err(banned()),
+        State::Expired => Err(problem(StatusCode::GONE, "expired", "the broadcast never took place")),
+    }
+}
+
+/// 404 for a broadcast that is over, with the replay's address.
+pub fn ended(broadcast: &Handle) -> Response<Body> {
+    let replay = broadcast.status().recorded.then(|| json!({ "hls": replay_url(broadcast.id()) }));
+    problem_with(StatusCode::NOT_FOUND, "ended", "the broadcast is over", json!({ "replay": replay }))
+}
+
+/// 403 for a banned stream.
+pub fn banned() -> Response<Body> {
+    problem(StatusCode::FORBIDDEN, "banned", "this stream is banned")
+}
+
+/// Path of a replay's playlist.
+pub fn replay_url(id: &BroadcastId) -> String {
+    format!("/replay/{id}.m3u8")
+}
+
+/// Checks the play key in the query, where viewers need one.
+pub fn play_key(call: &Call, broadcast: &Handle) -> Result<(), Response<Body>> {
+    let address = call.peer.ip();
+    let access = &call.server.access;
+    if !access.play_is_signed(broadcast.app()) {
+        return Ok(());
+    }
+    if access.is_shut_out(address) {
+        return Err(problem(StatusCode::TOO_MANY_REQUESTS, "too_many_keys", "too many wrong keys; wait a minute"));
+    }
+    access.play(broadcast.app(), broadcast.stream(), call.query()).map_err(|error| {
+        access.refused(address);
+        problem(StatusCode::FORBIDDEN, "play_key", &error.to_string())
+    })
+}
+
+/// A viewer that had to be moved on to a keyframe this often cannot keep up; a smaller picture would serve it better.
+pub const LAGS: u32 = 8;
+
+/// One connected viewer: counted while it lives, logged when it goes.
+pub struct Viewer {
+    connected: Gauge,
+    of_stream: Gauge,
+    bytes: Counter,
+    lags: Counter,
+    since: Instant,
+    sent: u64,
+    lagged: u32,
+    protocol: Protocol,
+    broadcast: BroadcastId,
+    peer: SocketAddr,
+}
+
+impl Viewer {
+    pub fn new(server: &Server, broadcast: &Handle, protocol: Protocol, peer: SocketAddr) -> Self {
+        let connected = server.metrics.viewers(protocol);
+        connected.inc();
+        let of_stream = broadcast.live().viewers(protocol);
+        of_stream.inc();
+        Self {
+            connected,
+            of_stream,
+            bytes: server.metrics.sent_bytes(protocol),
+            lags: server.metrics.lags(protocol),
+            since: Instant::now(),
+            sent: 0,
+            lagged: 0,
+            protocol,
+            broadcast: broadcast.id().clone(),
+            peer,
+        }
+    }
+
+    /// Bytes were handed to its socket.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+        self.bytes.inc_by(bytes as u64);
+    }
+
+    /// It was too slow and goes on at a keyframe. How often so far?
+    pub fn lagged(&mut self) -> u32 {
+        self.lagged += 1;
+        self.lags.inc();
+        self.lagged
+    }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.connected.dec();
+        self.of_stream.dec();
+        tracing::debug!(
+            broadcast = %self.broadcast,
+            peer = %self.peer,
+            protocol = ?self.protocol,
+            bytes = self.sent,
+            lags = self.lagged,
+            seconds = self.since.elapsed().as_secs(),
+            "viewer left"
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! HTTP-FLV and WebSocket-FLV.
+
+mod stream;
+mod websocket;
+
+use hyper::{Method, Response, StatusCode, header};
+use kaibo_container::flv::Flv;
+
+pub use stream::Stream;
+
+use super::{playable, play_key};
+use crate::{
+    http::{Body, Call, problem},
+    telemetry::Protocol,
+};
+
+/// `/APP/STREAM.flv`: FLV as an endless body, or as WebSocket messages if an upgrade is asked for.
+pub async fn answer(mut call: Call, app: &str, stream: &str) -> Response<Body> {
+    let broadcast = match playable(&call, app, stream).and_then(|found| play_key(&call, &found).map(|()| found)) {
+        Ok(broadcast) => broadcast,
+        Err(refusal) => return refusal,
+    };
+    let live = broadcast.live();
+    if let Some(Err(error)) = live.tracks().map(|tracks| Flv::default().carries(&tracks)) {
+        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", &error.to_string());
+    }
+    if websocket::is_upgrade(call.request.headers()) {
+        return websocket::upgrade(&mut call, &broadcast);
+    }
+    let mut response = Response::new(Body::Empty);
+    for (name, value) in [(header::CONTENT_TYPE, "video/x-flv"), (header::CACHE_CONTROL, "no-store")] {
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    }
+    if *call.request.method() == Method::GET {
+        *response.body_mut() = Body::Flv(Stream::join(&call, &broadcast, Protocol::Flv));
+    }
+    response
+}

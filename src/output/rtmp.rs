@@ -1,0 +1,111 @@
+//! RTMP play: the same shared blocks, as RTMP chunks.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::BytesMut;
+use kaibo_broadcast::{App, Refusal, State, Stream};
+use kaibo_container::flv::{Flv, Format, TagKind, millis};
+use kaibo_hub::Next;
+use kaibo_media::{Frame, Timestamp, Tracks};
+use kaibo_rtmp::{Event, play::write_message};
+
+use super::Viewer;
+use crate::{
+    broadcasts::Handle,
+    input::rtmp::{Ended, Session},
+    packager::Shared,
+    server::Server,
+    telemetry::Protocol,
+};
+
+/// FLV tag bodies in RTMP messages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rtmp(Flv);
+
+impl Format for Rtmp {
+    fn frame(&self, out: &mut BytesMut, frame: &Frame) {
+        if let Some((kind, prefix)) = self.0.body_prefix(frame) {
+            write_message(out, kind as u8, millis(frame.dts), &[&prefix, &frame.data]);
+        }
+    }
+
+    fn headers(&self, out: &mut BytesMut, tracks: &Tracks, time: Timestamp) {
+        for (kind, prefix, record) in self.0.config_bodies(tracks) {
+            write_message(out, kind as u8, millis(time), &[&prefix, record]);
+        }
+    }
+}
+
+/// What a player gets before its first block.
+fn preamble(tracks: &Tracks, time: Timestamp) -> BytesMut {
+    let mut out = BytesMut::new();
+    let format = Rtmp::default();
+    write_message(&mut out, TagKind::Script as u8, millis(time), &[&format.0.metadata(tracks)]);
+    format.headers(&mut out, tracks, time);
+    out
+}
+
+/// Checks a player's request.
+pub fn admit(
+    server: &Arc<Server>,
+    peer: SocketAddr,
+    app: &str,
+    name: &str,
+    query: &str,
+) -> Result<Arc<Handle>, (kaibo_rtmp::Refusal, Refusal)> {
+    let bad_name = |refusal| (kaibo_rtmp::Refusal::BadName, refusal);
+    let app: App = app.parse().map_err(|error| bad_name(Refusal::Name(error)))?;
+    let stream: Stream = name.parse().map_err(|error| bad_name(Refusal::Name(error)))?;
+    if server.access.play_is_signed(&app) {
+        if server.access.is_shut_out(peer.ip()) {
+            return Err((kaibo_rtmp::Refusal::Denied, Refusal::Address));
+        }
+        server.access.play(&app, &stream, query).map_err(|error| {
+            server.access.refused(peer.ip());
+            (kaibo_rtmp::Refusal::Denied, Refusal::Key(error))
+        })?;
+    }
+    let broadcast = server.broadcasts.named(&app, &stream).ok_or(bad_name(Refusal::NoBroadcast))?;
+    match broadcast.status().state {
+        State::Live | State::Interrupted { .. } | State::Paused => Ok(broadcast),
+        State::Banned { .. } => Err((kaibo_rtmp::Refusal::Denied, Refusal::Banned)),
+        State::Created | State::Preview => Err(bad_name(Refusal::NoBroadcast)),
+        State::Ended { .. } | State::Expired => Err(bad_name(Refusal::Ended)),
+    }
+}
+
+/// Sends the stream until it or the player ends.
+pub async fn play(session: &mut Session, broadcast: &Handle) -> Result<(), Ended> {
+    let mut viewer = Viewer::new(&session.server, broadcast, Protocol::Rtmp, session.peer);
+    let mut cursor = broadcast.live().join_rtmp();
+    let mut batch = Vec::new();
+    let mut tracks: Option<Arc<Tracks>> = None;
+    loop {
+        tokio::select! {
+            next = cursor.next(&mut batch) => match next {
+                Next::Entries => {
+                    for Shared(block) in batch.drain(..) {
+                        match &tracks {
+                            Some(known) if Arc::ptr_eq(known, &block.tracks) || **known == *block.tracks => {}
+                            _ => session.write(&preamble(&block.tracks, block.start)).await?,
+                        }
+                        tracks = Some(block.tracks.clone());
+                        session.write(&block.bytes).await?;
+                        viewer.sent(block.bytes.len());
+                    }
+                }
+                Next::Lagged { .. } if viewer.lagged() > super::LAGS => return Err(Ended::StreamOver),
+                Next::Lagged { .. } => {}
+                Next::End => {
+                    session.end_play().await?;
+                    return Err(Ended::StreamOver);
+                }
+            },
+            event = session.next_event() => {
+                if let Event::StopPlay = event? {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `/status/APP/STREAM`: what a viewer's page may know, as JSON or as a stream of changes.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hyper::{
+    Method, Response,
+    header::{self, HeaderValue},
+};
+use kaibo_broadcast::{App, State, Stream as Name};
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep},
+};
+
+use super::replay_url;
+use crate::{
+    access::rfc3339,
+    broadcasts::Status,
+    http::{Body, Cache, Call, Content, not_found},
+    server::Server,
+};
+
+/// How often the stream says something though nothing changed: proxies drop silent connections.
+const BEAT: Duration = Duration::from_secs(15);
+
+/// How soon a page learns that a new broadcast has begun under the name.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Answers with JSON, or with server-sent events where they are asked for.
+pub fn answer(call: &Call, app: &str, stream: &str) -> Response<Body> {
+    let (Ok(app), Ok(name)) = (app.parse::<App>(), stream.parse::<Name>()) else {
+        return not_found();
+    };
+    if !call.header(header::ACCEPT).contains("text/event-stream") {
+        let status = call.server.broadcasts.named(&app, &name).map(|broadcast| broadcast.status());
+        let text = Bytes::from(document(status.as_deref()).to_string());
+        return Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None }
+            .answer(call);
+    }
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if *call.request.method() == Method::GET {
+        *response.body_mut() = Body::Status(Stream::new(call, app, name));
+    }
+    response
+}
+
+fn document(status: Option<&Status>) -> serde_json::Value {
+    let Some(status) = status else {
+        return json!({ "state": "not_started", "live_status": 102, "broadcast": null, "resume_deadline": null,
+            "width": null, "height": null, "replay": null });
+    };
+    let state = match status.state {
+        State::Created | State::Preview => "not_started",
+        state => state.name(),
+    };
+    let over = status.state.is_final();
+    json!({
+        "state": state,
+        "live_status": status.state.live_status(),
+        "broadcast": status.id,
+        "started_at": status.started_at.map(rfc3339),
+        "resume_deadline": status.resume_deadline.map(rfc3339),
+        "width": status.size.map(|size| size.0),
+        "height": status.size.map(|size| size.1),
+        "replay": (over && status.recorded).then(|| json!({ "hls": replay_url(&status.id) })),
+    })
+}
+
+/// The changes of a name's status as server-sent events (HTML §9.2). It never ends by itself: under the name another
+/// broadcast may begin.
+pub struct Stream(mpsc::Receiver<Bytes>);
+
+impl Stream {
+    fn new(call: &Call, app: App, name: Name) -> Self {
+        // One event at a time: a page that doesn't read gets the newest status when it does.
+        let (events, stream) = mpsc::channel(1);
+        tokio::spawn(tell(call.server.clone(), app, name, events));
+        Self(stream)
+    }
+
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        self.0.poll_recv(cx)
+    }
+}
+
+/// Sends the status of a name, and every change of it, until the viewer is gone or the server stops.
+async fn tell(server: Arc<Server>, app: App, name: Name, events: mpsc::Sender<Bytes>) {
+    let mut stopping = server.stopping();
+    let (mut said, mut at) = (String::new(), Instant::now());
+    loop {
+        let changes = server.broadcasts.named(&app, &name).map(|broadcast| broadcast.watch());
+        let text = document(changes.as_ref().map(|changes| changes.borrow().clone()).as_deref()).to_string();
+        let event = match text == said {
+            true if at.elapsed() < BEAT => None,
+            // A comment.
+            true => Some(Bytes::from_static(b":\n\n")),
+            false => Some(Bytes::from(format!("data: {text}\n\n"))),
+        };
+        if let Some(event) = event {
+            (said, at) = (text, Instant::now());
+            if events.send(event).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            () = changed(changes) => {}
+            () = sleep(LOOK) => {}
+            () = events.closed() => return,
+            () = stopping.wait() => return,
+        }
+    }
+}
+
+/// Ready when the status changes; never, where there is no broadcast.
+async fn changed(changes: Option<watch::Receiver<Arc<Status>>>) {
+    if let Some(mut changes) = changes
+        && changes.changed().await.is_ok()
+    {
+        return;
+    }
+    // The broadcast is gone, or there was none: the next look finds its successor.
+    std::future::pending().await
+}

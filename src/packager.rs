@@ -1,0 +1,162 @@
+//! One packager per stream and format, started by its first viewer; what it makes is shared by all of them.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use kaibo_container::flv::{Block, Format, Packager};
+use kaibo_hub::{Cursor, Entry, Limits, Next, Publisher, Ring, Start, ring};
+use kaibo_media::Item;
+use tokio::time::{Instant, sleep_until};
+
+/// An item of a stream on its way to the packagers.
+#[derive(Clone, Debug)]
+pub struct Queued(pub Item);
+
+impl Entry for Queued {
+    fn size(&self) -> usize {
+        match &self.0 {
+            Item::Frame(frame) => frame.data.len() + size_of_val(&**frame),
+            Item::Break => 0,
+        }
+    }
+
+    fn keyframe(&self) -> bool {
+        matches!(&self.0, Item::Frame(frame) if frame.keyframe)
+    }
+
+    fn time(&self) -> i64 {
+        match &self.0 {
+            Item::Frame(frame) => frame.dts.as_millis(),
+            // Keeps nothing else in the ring, and leaves it as soon as it may.
+            Item::Break => i64::MIN,
+        }
+    }
+}
+
+/// A block on its way to the viewers.
+#[derive(Clone, Debug)]
+pub struct Shared(pub Arc<Block>);
+
+impl Entry for Shared {
+    fn size(&self) -> usize {
+        self.0.bytes.len()
+    }
+
+    fn keyframe(&self) -> bool {
+        self.0.keyframe
+    }
+
+    fn time(&self) -> i64 {
+        self.0.start.as_millis()
+    }
+}
+
+/// How blocks are made and kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Gathering {
+    /// How long frames gather; nothing: only what is there at once.
+    pub batch: Duration,
+    /// How long viewers are kept without media once the publisher is away.
+    pub hold: Duration,
+    /// What the ring of blocks holds.
+    pub limits: Limits,
+}
+
+/// A packager without viewers goes on for this long, so that a lone viewer who reloads finds it warm.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Where the viewers of one format join.
+pub struct Outlet<F> {
+    format: F,
+    gathering: Gathering,
+    /// The blocks, while there is a packager.
+    blocks: Mutex<Option<Ring<Shared>>>,
+}
+
+impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
+    pub fn new(format: F, gathering: Gathering) -> Arc<Self> {
+        Arc::new(Self { format, gathering, blocks: Mutex::new(None) })
+    }
+
+    /// A new viewer: it gets the blocks since the newest keyframe at once.
+    pub fn join(self: &Arc<Self>, frames: &Ring<Queued>) -> Cursor<Shared> {
+        let mut blocks = self.lock();
+        if let Some(ring) = &*blocks {
+            return ring.cursor(Start::Keyframe);
+        }
+        let (publisher, made) = ring(self.gathering.limits);
+        let cursor = made.cursor(Start::Keyframe);
+        tokio::spawn(self.clone().package(frames.cursor(Start::Keyframe), publisher, made.clone()));
+        *blocks = Some(made);
+        cursor
+    }
+
+    async fn package(self: Arc<Self>, mut frames: Cursor<Queued>, blocks: Publisher<Shared>, made: Ring<Shared>) {
+        let mut packager = Packager::new(self.format);
+        let mut batch = Vec::new();
+        let mut watched = Instant::now();
+        // When the open block is due, and when viewers are let go for want of media.
+        let (mut flush_at, mut release_at) = (None::<Instant>, None::<Instant>);
+        let share = |block: Option<Block>| {
+            if let Some(block) = block {
+                blocks.push(Shared(Arc::new(block)));
+            }
+        };
+        loop {
+            tokio::select! {
+                next = frames.next(&mut batch) => match next {
+                    Next::Entries => {
+                        for Queued(item) in batch.drain(..) {
+                            release_at = matches!(item, Item::Break).then(|| Instant::now() + self.gathering.hold);
+                            share(packager.push(&item));
+                        }
+                        if self.gathering.batch.is_zero() {
+                            share(packager.flush());
+                        } else if flush_at.is_none() {
+                            flush_at = Some(Instant::now() + self.gathering.batch);
+                        }
+                    }
+                    Next::Lagged { .. } => share(packager.flush()),
+                    Next::End => break,
+                },
+                () = due(flush_at) => {
+                    flush_at = None;
+                    share(packager.flush());
+                }
+                () = due(release_at) => break,
+            }
+            if made.cursors() > 0 {
+                watched = Instant::now();
+            } else if watched.elapsed() > IDLE && self.retire(&made) {
+                return;
+            }
+        }
+        share(packager.flush());
+        // Whoever joins from now on starts another packager; those who are here read to the end.
+        *self.lock() = None;
+    }
+
+    /// Gives up, unless somebody joined in the meantime.
+    fn retire(&self, made: &Ring<Shared>) -> bool {
+        let mut blocks = self.lock();
+        let unwatched = made.cursors() == 0;
+        if unwatched {
+            *blocks = None;
+        }
+        unwatched
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Ring<Shared>>> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ready at `at`; without one, never.
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,192 @@
+//! A running server: its listeners, what its parts share, and how it stops.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use kaibo_broadcast::{EmptyKey, Millis};
+use serde::Serialize;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    task::JoinSet,
+    time::Instant,
+};
+
+use crate::{
+    access::{Access, unix_now}, api, broadcasts::Broadcasts, config::Settings, http, input, recorder::Recordings,
+    telemetry::Metrics,
+};
+
+/// What every part of a server shares.
+pub struct Server {
+    pub settings: Settings,
+    pub addresses: Listening,
+    pub access: Access,
+    pub broadcasts: Broadcasts,
+    pub recordings: Recordings,
+    pub metrics: Arc<Metrics>,
+    pub clock: Clock,
+    stop: watch::Sender<bool>,
+}
+
+/// Steady time: the wall clock when the server started, plus what has passed since. Setting the wall clock by hours
+/// then ends no resume window early.
+pub struct Clock {
+    start: Millis,
+    since: Instant,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { start: unix_now(), since: Instant::now() }
+    }
+}
+
+impl Clock {
+    pub fn now(&self) -> Millis {
+        self.start + self.since.elapsed()
+    }
+}
+
+/// The addresses that the server really has; also the content of `run.json`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Listening {
+    pub pid: u32,
+    pub rtmp: SocketAddr,
+    pub http: SocketAddr,
+    pub api: SocketAddr,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("can't listen on {address} for {what}: {error}")]
+    Listen { what: &'static str, address: SocketAddr, error: io::Error },
+    #[error("can't use {path}: {error}")]
+    Data { path: PathBuf, error: io::Error },
+    #[error("authentication is on, but {0}")]
+    Key(#[from] EmptyKey),
+}
+
+/// Resolves when the server is to stop.
+pub struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    pub async fn wait(&mut self) {
+        // An error means that the server itself is gone.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
+/// A server with its tasks.
+pub struct Running {
+    pub server: Arc<Server>,
+    listeners: JoinSet<()>,
+}
+
+impl Server {
+    /// Binds the listeners, repairs the recordings, writes `run.json` and serves.
+    pub async fn start(settings: Settings) -> Result<Running, StartError> {
+        let config = &settings.config;
+        let data = |path: &Path, error| StartError::Data { path: path.to_path_buf(), error };
+        fs::create_dir_all(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
+        let (rtmp, rtmp_at) = listen("RTMP", config.rtmp.listen).await?;
+        let (http, http_at) = listen("HTTP", config.http.listen).await?;
+        let (api, api_at) = listen("the API", config.api.listen).await?;
+        let addresses = Listening { pid: std::process::id(), rtmp: rtmp_at, http: http_at, api: api_at };
+        let media = config.data_dir.join("media");
+        let recordings = Recordings::open(&media).await.map_err(|error| data(&media, error))?;
+        let run = config.data_dir.join("run.json");
+        let server = Arc::new(Self {
+            access: Access::new(&settings)?,
+            broadcasts: Broadcasts::default(),
+            recordings,
+            metrics: Arc::default(),
+            clock: Clock::default(),
+            stop: watch::Sender::new(false),
+            addresses,
+            settings,
+        });
+        // Written under another name first: whoever waits for the file never sees half of it.
+        let text = serde_json::to_string(&server.addresses).unwrap_or_default();
+        let fresh = run.with_extension("json.new");
+        fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &run)).map_err(|error| data(&run, error))?;
+        tracing::info!(rtmp = %rtmp_at, http = %http_at, api = %api_at, "listening");
+
+        let mut listeners = JoinSet::new();
+        listeners.spawn(input::rtmp::serve(server.clone(), rtmp));
+        listeners.spawn(http::serve(server.clone(), http));
+        listeners.spawn(api::serve(server.clone(), api));
+        listeners.spawn(Recordings::sweep(server.clone()));
+        Ok(Running { server, listeners })
+    }
+
+    /// Becomes ready when the server is to stop.
+    pub fn stopping(&self) -> Stopping {
+        Stopping(self.stop.subscribe())
+    }
+
+    /// New pushes and viewers are welcome.
+    pub fn is_ready(&self) -> bool {
+        !*self.stop.borrow()
+    }
+}
+
+impl Running {
+    /// Serves until `stop`, then closes: no new connections, publishers dropped, recordings on disk.
+    pub async fn run_until(mut self, mut stop: Stop) {
+        stop.requested().await;
+        tracing::info!("stopping");
+        self.server.stop.send_replace(true);
+        let closing = async {
+            while self.listeners.join_next().await.is_some() {}
+            self.server.broadcasts.close().await;
+        };
+        tokio::select! {
+            () = closing => {}
+            () = stop.requested() => tracing::warn!("stopped at once"),
+        }
+        let _ = fs::remove_file(self.server.settings.config.data_dir.join("run.json"));
+        tracing::info!("stopped");
+    }
+}
+
+/// What asks a server to stop.
+pub struct Stop(Option<[tokio::signal::unix::Signal; 2]>);
+
+impl Stop {
+    /// SIGTERM and SIGINT.
+    pub fn signal() -> Self {
+        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+            (Ok(terminate), Ok(interrupt)) => Self(Some([terminate, interrupt])),
+            _ => {
+                tracing::warn!("can't listen for signals");
+                Self(None)
+            }
+        }
+    }
+
+    async fn requested(&mut self) {
+        match &mut self.0 {
+            Some([terminate, interrupt]) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |error| StartError::Listen { what, address, error };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
+}

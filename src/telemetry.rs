@@ -1,0 +1,100 @@
+//! Logs and metrics.
+
+use std::sync::atomic::AtomicI64;
+
+use hyper::StatusCode;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    registry::Registry,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+
+/// Starts logging to standard error.
+pub fn start(log: &Log) -> Result<(), String> {
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level {:?}: {error}", log.level))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start (the demo's server in one process with its publisher) keeps the first one's settings.
+    let _ = match log.format {
+        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// How somebody watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Protocol {
+    Flv,
+    WsFlv,
+    Rtmp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByProtocol {
+    protocol: Protocol,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByStatus {
+    status: u16,
+}
+
+/// The counters of a server. No label carries a name, an address or a key: series stay bounded.
+#[derive(Default)]
+pub struct Metrics {
+    pub ingest_bytes: Counter,
+    pub ingest_frames: Counter,
+    pub rejected: Counter,
+    pub resumes: Counter,
+    pub publishers: Gauge,
+    pub broadcasts: Gauge,
+    pub record_errors: Counter,
+    pub panics: Counter,
+    lags: Family<ByProtocol, Counter>,
+    viewers: Family<ByProtocol, Gauge<i64, AtomicI64>>,
+    sent: Family<ByProtocol, Counter>,
+    responses: Family<ByStatus, Counter>,
+}
+
+impl Metrics {
+    pub fn viewers(&self, protocol: Protocol) -> Gauge {
+        self.viewers.get_or_create(&ByProtocol { protocol }).clone()
+    }
+
+    pub fn sent_bytes(&self, protocol: Protocol) -> Counter {
+        self.sent.get_or_create(&ByProtocol { protocol }).clone()
+    }
+
+    pub fn lags(&self, protocol: Protocol) -> Counter {
+        self.lags.get_or_create(&ByProtocol { protocol }).clone()
+    }
+
+    pub fn http_response(&self, status: StatusCode) {
+        self.responses.get_or_create(&ByStatus { status: status.as_u16() }).inc();
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut registry = Registry::with_prefix("kaibo");
+        registry.register("build", "The version that runs", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register("broadcasts", "Broadcasts that are not over", self.broadcasts.clone());
+        registry.register("publishers", "Connected publishers", self.publishers.clone());
+        registry.register("viewers", "Connected viewers", self.viewers.clone());
+        registry.register("ingest_bytes", "Media bytes received", self.ingest_bytes.clone());
+        registry.register("ingest_frames", "Frames received", self.ingest_frames.clone());
+        registry.register("sent_bytes", "Media bytes handed to viewers' sockets", self.sent.clone());
+        registry.register("viewer_lags", "Times a slow viewer was moved on to a keyframe", self.lags.clone());
+        registry.register("push_rejected", "Publish requests refused", self.rejected.clone());
+        registry.register("resumes", "Broadcasts that a returning publisher continued", self.resumes.clone());
+        registry.register("record_errors", "Failed writes of recordings", self.record_errors.clone());
+        registry.register("http_responses", "Replies to viewers by status", self.responses.clone());
+        registry.register("panics", "Connections ended by a fault of ours; must stay 0", self.panics.clone());
+        let mut text = String::new();
+        // Writing to a String can't fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}

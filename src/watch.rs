@@ -1,0 +1,60 @@
+//! The watch page, built from `web/` and carried in the binary.
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode, header};
+use kaibo_broadcast::{App, Stream};
+use rust_embed::RustEmbed;
+
+use crate::http::{Body, Cache, Call, Content, not_found, problem};
+
+#[derive(RustEmbed)]
+#[folder = "web/dist"]
+#[allow_missing = true]
+struct Built;
+
+/// What the page may load: itself, and media that it fetched. Nothing inline, nothing from elsewhere.
+const POLICY: &str = "default-src 'self'; media-src 'self' blob:; worker-src 'self' blob:; style-src 'self'; \
+                      img-src 'self' data:; frame-ancestors *; base-uri 'none'; form-action 'none'";
+
+/// `/watch/APP/STREAM`
+pub fn page(call: &Call, app: &str, stream: &str) -> Response<Body> {
+    if app.parse::<App>().is_err() || stream.parse::<Stream>().is_err() {
+        return not_found();
+    }
+    let Some(page) = Built::get("index.html") else {
+        return problem(
+            StatusCode::NOT_FOUND,
+            "built_without_web",
+            "this binary was built without Node.js, so it has no watch page; every stream URL works",
+        );
+    };
+    let mut response = content("text/html; charset=utf-8", Cache::Revalidate, page.data).answer(call);
+    for (name, value) in [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")] {
+        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// `/assets/FILE`: names carry a hash of their content.
+pub fn asset(call: &Call, file: &str) -> Response<Body> {
+    let kind = match file.rsplit_once('.') {
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "svg")) => "image/svg+xml",
+        Some((_, "png")) => "image/png",
+        Some((_, "woff2")) => "font/woff2",
+        _ => return not_found(),
+    };
+    match Built::get(&format!("assets/{file}")).or_else(|| Built::get(file)) {
+        Some(asset) => content(kind, Cache::Immutable, asset.data).answer(call),
+        None => not_found(),
+    }
+}
+
+fn content(kind: &'static str, cache: Cache, data: std::borrow::Cow<'static, [u8]>) -> Content<'static> {
+    let bytes = match data {
+        std::borrow::Cow::Borrowed(data) => Bytes::from_static(data),
+        std::borrow::Cow::Owned(data) => Bytes::from(data),
+    };
+    Content { kind, cache, etag: "", chunks: vec![bytes], gzip: None }
+}
