@@ -39,7 +39,7 @@ const BOOT_GRACE: Duration = Duration::from_secs(60);
 const WARNINGS: [Duration; 2] = [Duration::from_secs(600), Duration::from_secs(60)];
 /// How long a push URL outlives what was planned.
 const URL_MARGIN: Duration = Duration::from_secs(24 * 3600);
-/// Credentials remembered per broadcast; a streamer's URL lasts a day, so this many are a year of rotations in one.
+/// Credentials remembered per broadcast. One is handed out per day or on request: a broadcast of 12 h sees a few.
 const CREDENTIALS: usize = 32;
 /// Barred credentials remembered per name: those of the last stopped broadcasts. Older ones have expired long since.
 const BARRED: usize = 64;
