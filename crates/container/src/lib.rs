@@ -3,5 +3,7 @@
 //! No I/O and no clock here.
 
 pub mod flv;
+pub mod fmp4;
 pub mod segment;
+pub mod segmenter;
 pub mod ts;

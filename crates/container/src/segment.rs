@@ -27,7 +27,8 @@ pub struct SegmentHead {
     pub discontinuity: u64,
     /// The initialisation section that it needs.
     pub init: Arc<Init>,
-    /// Decoding time of its first frame.
+    /// Where it begins: the decoding time of its first picture, in sound alone of its first frame. Where pictures
+    /// are missing, the point at which it was cut; sound that came late may be due earlier.
     pub start: Timestamp,
     /// Wall clock of its start (`EXT-X-PROGRAM-DATE-TIME`).
     pub wall: UnixMillis,
@@ -53,7 +54,7 @@ pub struct Part {
     pub segment: u64,
     /// Counts the parts of the segment from 0.
     pub index: u32,
-    /// Decoding time of its first frame.
+    /// Where it begins: where the part before it in the segment ends, or the segment's start.
     pub start: Timestamp,
     /// Exact duration (to the start of what follows; at a break to the estimated end of its last frame).
     pub duration: Span,
@@ -61,7 +62,8 @@ pub struct Part {
     pub independent: bool,
     /// `moof` and `mdat`.
     pub bytes: Bytes,
-    /// Where each frame lies in `bytes`, in file order.
+    /// Where each frame lies in `bytes`, in file order: pictures, then sound. Empty where a gap in the pictures of a
+    /// stream without sound is longer than a part.
     pub samples: Box<[Sample]>,
 }
 

@@ -1,0 +1,134 @@
+//! Putting cuts together: numbers, initialisation sections and parts.
+
+use std::sync::Arc;
+
+use kaibo_media::{Run, Span, Timestamp, Tracks};
+
+use super::Resume;
+use crate::{
+    fmp4::{self, Timed},
+    segment::{Cut, Init, Part, SegmentEnd, SegmentHead},
+};
+
+#[derive(Debug)]
+pub(super) struct Assembly {
+    next_segment: u64,
+    /// Of the newest segment; before the first, what it gets.
+    discontinuity: u64,
+    next_init: u32,
+    /// Of the newest segment.
+    made_from: Option<(Run, Arc<Init>)>,
+    open: Option<Open>,
+}
+
+/// The segment being made.
+#[derive(Debug)]
+pub(super) struct Open {
+    head: Arc<SegmentHead>,
+    parts: u32,
+    /// Where the part being gathered begins.
+    pub(super) part_start: Timestamp,
+    /// Bytes of its parts so far.
+    pub(super) bytes: usize,
+    /// Frames of its parts so far.
+    pub(super) frames: usize,
+}
+
+impl Open {
+    pub(super) fn start(&self) -> Timestamp {
+        self.head.start
+    }
+}
+
+impl Assembly {
+    pub(super) fn new(resume: Resume) -> Self {
+        Self {
+            next_segment: resume.next_segment,
+            discontinuity: resume.discontinuity,
+            next_init: resume.next_init,
+            made_from: None,
+            open: None,
+        }
+    }
+
+    pub(super) fn open(&self) -> Option<&Open> {
+        self.open.as_ref()
+    }
+
+    /// Begins a segment. `broken`: the timeline is, although the run is the same.
+    pub(super) fn begin(
+        &mut self,
+        start: Timestamp,
+        run: Run,
+        tracks: &Arc<Tracks>,
+        broken: bool,
+        independent: bool,
+        out: &mut Vec<Cut>,
+    ) -> Result<(), fmp4::Error> {
+        let same_tracks = |init: &Init| Arc::ptr_eq(&init.tracks, tracks) || init.tracks == *tracks;
+        let (init, continues) = match &self.made_from {
+            Some((before, init)) if same_tracks(init) => {
+                (init.clone(), before.number == run.number && !broken)
+            }
+            _ => (self.init(tracks)?, false),
+        };
+        if self.made_from.is_some() && !continues {
+            self.discontinuity += 1;
+        }
+        self.made_from = Some((run, init.clone()));
+        let head = Arc::new(SegmentHead {
+            number: self.next_segment,
+            discontinuity: self.discontinuity,
+            init,
+            start,
+            wall: run.wall_at(start),
+            independent,
+        });
+        self.next_segment += 1;
+        self.open = Some(Open { head: head.clone(), parts: 0, part_start: start, bytes: 0, frames: 0 });
+        out.push(Cut::Begin(head));
+        Ok(())
+    }
+
+    fn init(&mut self, tracks: &Arc<Tracks>) -> Result<Arc<Init>, fmp4::Error> {
+        let bytes = fmp4::init(tracks)?;
+        let number = self.next_init;
+        self.next_init += 1;
+        Ok(Arc::new(Init { number, bytes, tracks: tracks.clone() }))
+    }
+
+    /// Adds a part that reaches to `end`.
+    pub(super) fn part(&mut self, end: Timestamp, video: &[Timed], audio: &[Timed], out: &mut Vec<Cut>) {
+        let Some(open) = &mut self.open else { return };
+        let tracks = &open.head.init.tracks;
+        let (bytes, samples) = fmp4::part(sequence(open.head.number, open.parts), tracks, video, audio);
+        open.bytes += bytes.len();
+        open.frames += samples.len();
+        let driving = if tracks.video.is_some() { video } else { audio };
+        out.push(Cut::Part(Arc::new(Part {
+            segment: open.head.number,
+            index: open.parts,
+            start: open.part_start,
+            duration: end - open.part_start,
+            independent: driving.iter().any(|timed| timed.frame.keyframe),
+            bytes,
+            samples,
+        })));
+        open.parts += 1;
+        open.part_start = end;
+    }
+
+    /// Ends the segment where its last part does. `target` decides the target duration from its duration.
+    pub(super) fn end(&mut self, target: impl FnOnce(Span) -> u32, out: &mut Vec<Cut>) {
+        let Some(open) = self.open.take() else { return };
+        let duration = open.part_start - open.head.start;
+        let number = open.head.number;
+        out.push(Cut::End(SegmentEnd { number, duration, target_duration: target(duration) }));
+    }
+}
+
+/// Rises from part to part and over restarts without being stored; a segment has far fewer than 1024 parts. Starts
+/// anew after 4 million segments (97 days of 2 s), where no reader will hold the old ones.
+fn sequence(segment: u64, part: u32) -> u32 {
+    (segment as u32).wrapping_mul(1024).wrapping_add(part + 1)
+}

@@ -1,0 +1,355 @@
+//! Cuts frames into segments and parts.
+//!
+//! One track drives: video, or audio where there is no video. A segment ends at a keyframe once it is long enough; a
+//! part ends where the next frame would no longer fit. Both end as soon as the frame arrives that begins the next,
+//! and wait for no audio: what comes late goes where the stream is by then.
+//!
+//! What the driving track leaves open (gaps, no keyframes for minutes, no pictures at all) is cut by time, so that
+//! no part exceeds the part target and no segment the target duration.
+
+mod assembly;
+mod lengths;
+mod queue;
+
+use std::sync::Arc;
+
+use kaibo_media::{Frame, Item, Run, Span, Timestamp, TrackId, Tracks};
+
+use self::{assembly::Assembly, lengths::Lengths, queue::Queue};
+use crate::{fmp4, segment::Cut};
+
+/// Bytes in one part. 0.5 s at 250 Mbit/s; more is cut early.
+const PART_BYTES: usize = 16 << 20;
+/// Frames of one track in one part, and audio frames that wait for a picture: 3 s of the shortest Opus frames
+/// (2.5 ms) are 1200.
+const PART_FRAMES: usize = 2048;
+/// Bytes in one segment: 2 s at 250 Mbit/s, 12 s at 45 Mbit/s; more is cut without a keyframe.
+const SEGMENT_BYTES: usize = 64 << 20;
+/// Frames in one segment: 12 s at 240 pictures and 400 audio frames per second are 7680.
+const SEGMENT_FRAMES: usize = 16_384;
+/// Audio this far ahead of the pictures means that no pictures come; encoders that interleave badly stay below.
+const AUDIO_LEAD: Span = Span::from_millis(3000);
+/// What RTMP can tell apart. Nothing shorter is cut on account of a bound.
+const TICK: Span = Span::from_millis(1);
+
+/// How long segments and parts are to be.
+#[derive(Clone, Copy, Debug)]
+pub struct Config {
+    /// A segment ends at the first keyframe from here on.
+    pub segment: Span,
+    /// No part is longer (`EXT-X-PART-INF:PART-TARGET`). 50 ms at least.
+    pub part: Span,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { segment: Span::from_millis(2000), part: Span::from_millis(500) }
+    }
+}
+
+/// Where a broadcast goes on after a restart; the default is a fresh one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resume {
+    /// Media sequence number of the next segment.
+    pub next_segment: u64,
+    /// Discontinuity sequence number of the next segment: one more than that of the last one before the restart.
+    pub discontinuity: u64,
+    /// Number of the next initialisation section.
+    pub next_init: u32,
+    /// The target duration in seconds, if a segment has ended already.
+    pub target_duration: Option<u32>,
+}
+
+/// Cuts the frames of one broadcast.
+#[derive(Debug)]
+pub struct Segmenter {
+    part: Span,
+    /// 85 % of the part target, the least that a part in the middle of a segment may last (rfc8216bis §4.4.3.7).
+    part_least: Span,
+    lengths: Lengths,
+    assembly: Assembly,
+    flow: Option<Flow>,
+    fault: Option<fmp4::Error>,
+}
+
+/// The frames of one run that belong to the same tracks.
+#[derive(Debug)]
+struct Flow {
+    run: Run,
+    tracks: Arc<Tracks>,
+    video: Queue,
+    audio: Queue,
+    entry: Entry,
+    /// No pictures come; audio drives instead.
+    stalled: bool,
+}
+
+/// Which picture may begin a segment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Entry {
+    /// A keyframe, and audio from before it is dropped: viewers start here.
+    First,
+    /// A keyframe: the decoder is to begin anew.
+    Keyframe,
+    /// Any: what it builds on has been published.
+    Any,
+}
+
+impl Flow {
+    fn new(frame: &Frame, entry: Entry) -> Self {
+        let tracks = frame.tracks.clone();
+        let picture = tracks.video.as_ref().and_then(|video| video.frame_rate).filter(|rate| *rate > 0.0);
+        let picture = picture.map(|rate| Span::from_scale((1_000_000.0 / rate) as i64, 1_000_000));
+        let sound = tracks
+            .audio
+            .as_ref()
+            .map(|audio| Span::from_scale(audio.samples_per_frame.into(), audio.sample_rate));
+        Self {
+            run: frame.run,
+            video: Queue::new(picture),
+            audio: Queue::new(sound),
+            tracks,
+            entry,
+            stalled: false,
+        }
+    }
+
+    fn driver(&self) -> TrackId {
+        if self.tracks.video.is_some() { TrackId::Video } else { TrackId::Audio }
+    }
+
+    fn queue(&self, track: TrackId) -> &Queue {
+        if track == TrackId::Video { &self.video } else { &self.audio }
+    }
+
+    fn push(&mut self, frame: &Arc<Frame>) {
+        let queue = if frame.track == TrackId::Video { &mut self.video } else { &mut self.audio };
+        queue.push(frame.clone());
+    }
+
+    /// The queue whose frames say how far the stream has come.
+    fn driving(&self) -> &Queue {
+        self.queue(if self.stalled { TrackId::Audio } else { self.driver() })
+    }
+}
+
+impl Segmenter {
+    /// For a fresh broadcast or one that goes on.
+    pub fn new(config: Config, resume: Resume) -> Self {
+        let part = config.part.max(Span::from_millis(50));
+        let segment = config.segment.max(part);
+        Self {
+            part,
+            part_least: Span::from_scale(part.as_millis() * 85, 100_000),
+            lengths: Lengths::new(segment, resume.target_duration),
+            assembly: Assembly::new(resume),
+            flow: None,
+            fault: None,
+        }
+    }
+
+    /// Why the tracks that flow now can't be packaged, if so.
+    pub fn fault(&self) -> Option<&fmp4::Error> {
+        self.fault.as_ref()
+    }
+
+    /// Takes the next item of the stream and appends the cuts that it completes.
+    pub fn push(&mut self, item: &Item, out: &mut Vec<Cut>) {
+        match item {
+            Item::Frame(frame) => self.frame(frame, out),
+            Item::Break => {
+                self.close(None, out);
+                self.flow = None;
+            }
+        }
+    }
+
+    fn frame(&mut self, frame: &Arc<Frame>, out: &mut Vec<Cut>) {
+        let packaged = match frame.track {
+            TrackId::Video => frame.tracks.video.is_some(),
+            TrackId::Audio => frame.tracks.audio.is_some(),
+            TrackId::Data => false,
+        };
+        if !packaged || frame.data.len() > PART_BYTES {
+            return;
+        }
+        self.follow(frame, out);
+        let Some(flow) = &mut self.flow else { return };
+        let drives = frame.track == flow.driver();
+        let Some(open) = self.assembly.open() else {
+            return self.wait(frame, drives, out);
+        };
+        let queue = flow.queue(frame.track);
+        let full = queue.len() >= PART_FRAMES || queue.bytes() + frame.data.len() > PART_BYTES;
+        if full && !(drives && frame.dts - open.part_start >= TICK) {
+            return; // hostile: thousands of frames without time passing, or audio without end
+        }
+        flow.push(frame);
+        if drives {
+            flow.stalled = false;
+            self.advance(frame.dts, out);
+            self.cut_before(frame, out);
+        } else {
+            let reached = flow.video.newest().map_or(open.part_start, |newest| newest.max(open.part_start));
+            flow.stalled |= frame.dts - reached > AUDIO_LEAD;
+            if flow.stalled {
+                self.advance(frame.dts, out);
+            }
+        }
+    }
+
+    /// Closes what is open where `frame` belongs to another run or to other tracks.
+    fn follow(&mut self, frame: &Arc<Frame>, out: &mut Vec<Cut>) {
+        let entry = match &mut self.flow {
+            Some(flow) if flow.run.number == frame.run.number => {
+                if Arc::ptr_eq(&flow.tracks, &frame.tracks) {
+                    return;
+                }
+                if flow.tracks == frame.tracks {
+                    flow.tracks = frame.tracks.clone();
+                    return;
+                }
+                match flow.entry {
+                    Entry::Any if flow.tracks.video != frame.tracks.video => Entry::Keyframe,
+                    entry => entry,
+                }
+            }
+            _ => Entry::First,
+        };
+        self.close(None, out);
+        self.lengths.forget();
+        self.flow = Some(Flow::new(frame, entry));
+    }
+
+    /// Between segments: waits for a frame that may begin one.
+    fn wait(&mut self, frame: &Arc<Frame>, drives: bool, out: &mut Vec<Cut>) {
+        let Some(flow) = &mut self.flow else { return };
+        if !drives {
+            flow.push(frame);
+            while flow.audio.len() > PART_FRAMES || flow.audio.bytes() > PART_BYTES {
+                flow.audio.drop_oldest();
+            }
+        } else if frame.keyframe || flow.entry == Entry::Any {
+            if flow.entry == Entry::First {
+                flow.audio.drop_before(frame.dts);
+            }
+            flow.push(frame);
+            if frame.keyframe {
+                self.lengths.keyframe(frame.dts);
+            }
+            self.begin(frame.dts, false, out);
+        }
+    }
+
+    fn begin(&mut self, start: Timestamp, broken: bool, out: &mut Vec<Cut>) {
+        let Some(flow) = &mut self.flow else { return };
+        let first = flow.queue(flow.driver()).oldest();
+        let independent = first.is_some_and(|first| first.keyframe && first.dts == start);
+        self.fault = self.assembly.begin(start, flow.run, &flow.tracks, broken, independent, out).err();
+        match self.fault {
+            None => flow.entry = Entry::Any,
+            Some(_) => self.flow = None,
+        }
+    }
+
+    /// Closes the parts, and where needed segments, that end because the stream has come to `to`.
+    fn advance(&mut self, to: Timestamp, out: &mut Vec<Cut>) {
+        let (Some(flow), Some(open)) = (&self.flow, self.assembly.open()) else { return };
+        let before = flow.queue(flow.driver()).newest_before(to).cloned();
+        let before = before.filter(|before| !flow.stalled && before.dts >= open.part_start);
+        let reached = before.as_ref().map_or(open.part_start, |before| before.dts);
+        let heard = flow.audio.newest_before(to).map_or(reached, |audio| audio.dts.max(reached));
+
+        if let Some(before) = &before
+            && to - open.start() > self.lengths.limit()
+            && before.dts - open.start() >= TICK
+        {
+            // What was expected to fit lasts too long; only now is it known.
+            self.cut(before.dts, out);
+        }
+        let limit = self.lengths.limit();
+        if to - heard > limit || to - reached > AUDIO_LEAD + limit {
+            // A hole that no segment may span: the timeline breaks here.
+            self.close(Some(to), out);
+            self.lengths.interrupt();
+            return self.begin(to, true, out);
+        }
+        loop {
+            let (Some(flow), Some(open)) = (&self.flow, self.assembly.open()) else { return };
+            let (start, limit) = (open.start(), self.lengths.limit());
+            let mut end = (open.part_start + self.part).min(start + limit);
+            if to <= end {
+                return;
+            }
+            if let Some(before) = &before
+                && before.dts < end
+                && before.dts - open.part_start >= self.part_least
+            {
+                end = before.dts;
+            }
+            // Another part must fit, or what is left if it is known.
+            let next_end = if flow.stalled { end + self.part } else { to.min(end + self.part) };
+            let long = flow.stalled && end - start >= self.lengths.aim();
+            if long || next_end - start > limit {
+                self.cut(end, out);
+            } else {
+                self.close_part(end, out);
+            }
+        }
+    }
+
+    /// Closes the segment or the part before `frame`, which drives, if it is to begin the next.
+    fn cut_before(&mut self, frame: &Arc<Frame>, out: &mut Vec<Cut>) {
+        let (Some(flow), Some(open)) = (&self.flow, self.assembly.open()) else { return };
+        let queue = flow.driving();
+        let (start, end) = (frame.dts, frame.dts + queue.frame_duration());
+        let elapsed = start - open.start();
+        let progress = start - open.part_start;
+
+        let mut segment = end - open.start() > self.lengths.limit()
+            || open.bytes + flow.video.bytes() + flow.audio.bytes() > SEGMENT_BYTES
+            || open.frames + flow.video.len() + flow.audio.len() > SEGMENT_FRAMES;
+        if frame.keyframe {
+            self.lengths.keyframe(start);
+            segment |= self.lengths.due(elapsed, queue.half_frame());
+        }
+        let part = end - open.part_start > self.part + TICK
+            || queue.len() > PART_FRAMES
+            || queue.bytes() > PART_BYTES;
+        if segment && elapsed >= TICK && progress >= Span::ZERO {
+            self.cut(start, out);
+        } else if part && progress >= TICK {
+            self.close_part(start, out);
+        }
+    }
+
+    /// Ends the segment at `at` and begins the next one there.
+    fn cut(&mut self, at: Timestamp, out: &mut Vec<Cut>) {
+        if self.assembly.open().is_some_and(|open| at > open.part_start) {
+            self.close_part(at, out);
+        }
+        self.assembly.end(|duration| self.lengths.target(duration), out);
+        self.begin(at, false, out);
+    }
+
+    fn close_part(&mut self, end: Timestamp, out: &mut Vec<Cut>) {
+        let Some(flow) = &mut self.flow else { return };
+        let (video, audio) = (flow.video.take_before(end), flow.audio.take_timed(end));
+        self.assembly.part(end, &video, &audio, out);
+    }
+
+    /// Ends part and segment where nothing follows, or nothing before `next`: with the usual duration of the last
+    /// frame.
+    fn close(&mut self, next: Option<Timestamp>, out: &mut Vec<Cut>) {
+        let (Some(flow), Some(open)) = (&mut self.flow, self.assembly.open()) else { return };
+        let queue = flow.driving();
+        let newest = next.map_or(queue.newest(), |next| queue.newest_before(next).map(|frame| frame.dts));
+        let latest = (open.part_start + self.part).min(open.start() + self.lengths.limit());
+        let end = (newest.unwrap_or(open.part_start) + queue.frame_duration())
+            .min(latest)
+            .max(open.part_start + TICK);
+        let (video, audio) = (flow.video.take_ended(next), flow.audio.take_ended(next));
+        self.assembly.part(end, &video, &audio, out);
+        self.assembly.end(|duration| self.lengths.target(duration), out);
+    }
+}
