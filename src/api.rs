@@ -1,7 +1,5 @@
 //! The control API (JSON, bearer tokens) and the operator's endpoints: metrics and health.
 
-mod error;
-
 use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
@@ -15,15 +13,15 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use kaibo_broadcast::{App, BroadcastId, Event, Secret, Stream};
+use kaibo_broadcast::{App, BroadcastId, Event, NameError, Secret, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
 
-use self::error::{Error, code};
 use crate::{
     access::{self, Addresses, PushUrl, unix_now},
     broadcasts::Object,
+    problem::Problem,
     server::Server,
     socket,
     telemetry::Protocol,
@@ -76,9 +74,9 @@ fn router(server: Arc<Server>) -> Router {
         .route("/api/v1/broadcasts/{id}/stop", post(stop))
         .route("/api/v1/streams", get(streams))
         .route("/api/v1/push-urls", post(push_url))
-        .fallback(async || Error::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "there is nothing at this address"))
+        .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || {
-            Error::new(StatusCode::METHOD_NOT_ALLOWED, code::METHOD_NOT_ALLOWED, "this address has other methods")
+            Problem::method_not_allowed("another method")
         })
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(server)
@@ -88,14 +86,14 @@ fn router(server: Arc<Server>) -> Router {
 struct Authorized;
 
 impl FromRequestParts<Arc<Server>> for Authorized {
-    type Rejection = Error;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Error> {
+    async fn from_request_parts(parts: &mut Parts, server: &Arc<Server>) -> Result<Self, Problem> {
         authorize(&parts.headers, server)
     }
 }
 
-fn authorize(headers: &HeaderMap, server: &Server) -> Result<Authorized, Error> {
+fn authorize(headers: &HeaderMap, server: &Server) -> Result<Authorized, Problem> {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let given = Secret::new(header.strip_prefix("Bearer ").unwrap_or_default());
     // Every token is compared, each in constant time.
@@ -103,14 +101,15 @@ fn authorize(headers: &HeaderMap, server: &Server) -> Result<Authorized, Error> 
     if known && !given.is_empty() {
         return Ok(Authorized);
     }
-    Err(Error::new(StatusCode::UNAUTHORIZED, code::UNAUTHORIZED, "a bearer token of this server is needed"))
+    Err(Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "a bearer token of this server is needed")
+        .with_header(header::WWW_AUTHENTICATE, "Bearer"))
 }
 
 async fn ready(State(server): State<Arc<Server>>) -> Response {
     if server.is_ready() {
         "ok\n".into_response()
     } else {
-        Error::new(StatusCode::SERVICE_UNAVAILABLE, code::STOPPING, "the server is stopping").into_response()
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping").into_response()
     }
 }
 
@@ -140,8 +139,8 @@ async fn list(
     _: Authorized,
     State(server): State<Arc<Server>>,
     filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Page<Object>>, Error> {
-    let Query(filter) = filter.map_err(|error| Error::invalid(&error.body_text()))?;
+) -> Result<Json<Page<Object>>, Problem> {
+    let Query(filter) = filter.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, MOST);
     let at = addresses(&server);
     let now = server.clock.now();
@@ -164,7 +163,7 @@ async fn one(
     _: Authorized,
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-) -> Result<Json<Object>, Error> {
+) -> Result<Json<Object>, Problem> {
     let status = id.parse().ok().and_then(|id: BroadcastId| server.broadcasts.status(&id)).ok_or_else(no_broadcast)?;
     Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
 }
@@ -174,7 +173,7 @@ async fn stop(
     _: Authorized,
     State(server): State<Arc<Server>>,
     Path(id): Path<String>,
-) -> Result<Json<Object>, Error> {
+) -> Result<Json<Object>, Problem> {
     let id: BroadcastId = id.parse().map_err(|_| no_broadcast())?;
     if let Some(broadcast) = server.broadcasts.get(&id) {
         // The only conflict that `stop` can meet is that it is over already.
@@ -184,8 +183,8 @@ async fn stop(
     Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
 }
 
-fn no_broadcast() -> Error {
-    Error::new(StatusCode::NOT_FOUND, code::NO_BROADCAST, "there is no broadcast of this id")
+fn no_broadcast() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_such_broadcast", "there is no broadcast of this id")
 }
 
 async fn streams(_: Authorized, State(server): State<Arc<Server>>) -> Json<serde_json::Value> {
@@ -248,18 +247,28 @@ async fn push_url(
     _: Authorized,
     State(server): State<Arc<Server>>,
     request: Result<Json<PushUrlRequest>, JsonRejection>,
-) -> Result<Json<PushUrl>, Error> {
-    let Json(request) = request?;
-    let app: App = request.app.parse().map_err(|error| Error::invalid(&error))?;
-    let stream: Stream = request.stream.parse().map_err(|error| Error::invalid(&error))?;
+) -> Result<Json<PushUrl>, Problem> {
+    let Json(request) = request.map_err(|rejection| unreadable(&rejection))?;
+    let app: App = request.app.parse().map_err(|error: NameError| Problem::invalid(error.to_string()))?;
+    let stream: Stream = request.stream.parse().map_err(|error: NameError| Problem::invalid(error.to_string()))?;
     if access::is_reserved(&app) {
-        return Err(Error::invalid(&format!("{app} can't be an app: other addresses begin with it")));
+        return Err(Problem::invalid(format!("{app} can't be an app: other addresses begin with it")));
     }
     if request.expires_in_s == 0 || request.expires_in_s > LONGEST_PUSH_URL_S {
-        return Err(Error::invalid(&format!("expires_in_s is outside 1 to {LONGEST_PUSH_URL_S}")));
+        return Err(Problem::invalid(format!("expires_in_s is outside 1 to {LONGEST_PUSH_URL_S}")));
     }
     let expires = unix_now() + std::time::Duration::from_secs(request.expires_in_s);
     Ok(Json(access::push_url(&server.access, &addresses(&server), &app, &stream, expires)))
+}
+
+/// Why a request body was not read.
+fn unreadable(rejection: &JsonRejection) -> Problem {
+    let code = match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNPROCESSABLE_ENTITY => "invalid",
+        _ => "malformed",
+    };
+    Problem::new(rejection.status(), code, rejection.body_text())
 }
 
 fn addresses(server: &Server) -> Addresses {

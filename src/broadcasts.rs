@@ -207,7 +207,7 @@ impl Broadcasts {
                     id.clone(),
                     app.clone(),
                     stream.clone(),
-                    policy(settings),
+                    policy(server, settings),
                     door.barred,
                     server.clock.now(),
                 );
@@ -255,10 +255,11 @@ fn new_id() -> BroadcastId {
     }
 }
 
-fn policy(settings: &config::App) -> Policy {
+fn policy(server: &Server, settings: &config::App) -> Policy {
     Policy {
         resume_window: settings.broadcast.resume_window.0,
         max_duration: settings.broadcast.max_duration.0,
+        first_media: server.settings.config.rtmp.first_media_timeout.0,
         conflict: settings.broadcast.conflict,
         end_on_unpublish: settings.broadcast.end_on_unpublish,
         expired_resume: settings.auth.push.expired_resume,

@@ -14,9 +14,9 @@ use tokio::{
 };
 
 pub use body::Body;
-pub use reply::{Cache, Content, problem, problem_with};
+pub use reply::{Cache, Content};
 
-use crate::{output, server::Server, socket, watch};
+use crate::{output, problem::Problem, server::Server, socket, watch};
 
 /// A request head's time limit: a browser sends it at once, a slowloris doesn't.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -94,9 +94,9 @@ async fn answer(call: Call) -> Response<Body> {
     let origin = call.header(header::ORIGIN).to_string();
     let server = call.server.clone();
     let mut response = match *call.request.method() {
-        Method::GET | Method::HEAD => route(call).await,
+        Method::GET | Method::HEAD => route(call).await.unwrap_or_else(Response::from),
         Method::OPTIONS => preflight(),
-        _ => problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "use GET, HEAD or OPTIONS"),
+        _ => Problem::method_not_allowed("GET, HEAD and OPTIONS").into(),
     };
     reply::allow_origin(&server.settings.config.http.cors_origins, &origin, &mut response);
     server.metrics.http_response(response.status());
@@ -104,10 +104,10 @@ async fn answer(call: Call) -> Response<Body> {
 }
 
 /// One line per URL. Path elements are taken as they stand: nothing that needs percent-encoding is a name.
-async fn route(call: Call) -> Response<Body> {
+async fn route(call: Call) -> Result<Response<Body>, Problem> {
     let path = call.request.uri().path().to_string();
     let Some(path) = path.strip_prefix('/') else {
-        return not_found();
+        return Err(Problem::not_found());
     };
     let elements: Vec<&str> = path.splitn(6, '/').collect();
     match elements.as_slice() {
@@ -120,17 +120,12 @@ async fn route(call: Call) -> Response<Body> {
         [app, file] => match file.rsplit_once('.') {
             Some((stream, "flv")) => output::flv::answer(call, app, stream).await,
             Some((stream, "m3u8")) => output::hls::multivariant(&call, app, stream, Format::Fmp4).await,
-            _ => not_found(),
+            _ => Err(Problem::not_found()),
         },
         [app, stream, "ts.m3u8"] => output::hls::multivariant(&call, app, stream, Format::Ts).await,
         [app, stream, broadcast, file] => output::hls::file(&call, app, stream, broadcast, file).await,
-        _ => not_found(),
+        _ => Err(Problem::not_found()),
     }
-}
-
-/// 404, with CORS and a reason.
-pub fn not_found() -> Response<Body> {
-    problem(StatusCode::NOT_FOUND, "not_found", "there is nothing at this address")
 }
 
 fn preflight() -> Response<Body> {

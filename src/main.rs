@@ -12,6 +12,7 @@ mod input;
 mod live;
 mod output;
 mod packager;
+mod problem;
 mod recorder;
 mod secrets;
 mod server;

@@ -8,46 +8,55 @@ pub mod status;
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use hyper::{Response, StatusCode};
+use hyper::StatusCode;
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde_json::json;
 
 use crate::{
     broadcasts::Handle,
-    http::{Body, Call, not_found, problem, problem_with},
+    http::Call,
+    problem::Problem,
     server::Server,
     telemetry::Protocol,
 };
 
 /// The broadcast that is shown under a name now. A refusal tells what a player or a page can do.
-pub fn playable(call: &Call, app: &str, stream: &str) -> Result<Arc<Handle>, Response<Body>> {
+pub fn playable(call: &Call, app: &str, stream: &str) -> Result<Arc<Handle>, Problem> {
     let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
-        return Err(not_found());
+        return Err(Problem::not_found());
     };
     let Some(broadcast) = call.server.broadcasts.named(&app, &stream) else {
-        return Err(problem(StatusCode::NOT_FOUND, "not_started", "nothing is broadcast under this name"));
+        return Err(not_started("nothing is broadcast under this name"));
     };
     match broadcast.status().state {
         State::Live | State::Interrupted { .. } | State::Paused => Ok(broadcast),
-        State::Created | State::Preview => {
-            Err(problem(StatusCode::NOT_FOUND, "not_started", "the broadcast has not started"))
-        }
+        State::Created | State::Preview => Err(not_started("the broadcast has not started")),
         State::Ended { .. } => Err(ended(&broadcast)),
         State::Banned { .. } => Err(banned()),
-        State::Expired => Err(problem(StatusCode::GONE, "expired", "the broadcast never took place")),
+        State::Expired => Err(expired()),
     }
 }
 
+/// 404 for a name without a public broadcast.
+pub fn not_started(detail: &str) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "not_started", detail)
+}
+
+/// 410 for a broadcast whose time passed before it began.
+pub fn expired() -> Problem {
+    Problem::new(StatusCode::GONE, "expired", "the broadcast never took place")
+}
+
 /// 404 for a broadcast that is over, with the replay's address.
-pub fn ended(broadcast: &Handle) -> Response<Body> {
+pub fn ended(broadcast: &Handle) -> Problem {
     let replay = broadcast.status().recorded.then(|| json!({ "hls": replay_url(broadcast.id()) }));
-    problem_with(StatusCode::NOT_FOUND, "ended", "the broadcast is over", json!({ "replay": replay }))
+    Problem::new(StatusCode::NOT_FOUND, "ended", "the broadcast is over").with("replay", json!(replay))
 }
 
 /// 403 for a banned stream.
-pub fn banned() -> Response<Body> {
-    problem(StatusCode::FORBIDDEN, "banned", "this stream is banned")
+pub fn banned() -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, "banned", "this stream is banned")
 }
 
 /// Path of a replay's playlist.
@@ -56,18 +65,19 @@ pub fn replay_url(id: &BroadcastId) -> String {
 }
 
 /// Checks the play key in the query, where viewers need one.
-pub fn play_key(call: &Call, broadcast: &Handle) -> Result<(), Response<Body>> {
+pub fn play_key(call: &Call, broadcast: &Handle) -> Result<(), Problem> {
     let address = call.peer.ip();
     let access = &call.server.access;
     if !access.play_is_signed(broadcast.app()) {
         return Ok(());
     }
     if access.is_shut_out(address) {
-        return Err(problem(StatusCode::TOO_MANY_REQUESTS, "too_many_keys", "too many wrong keys; wait a minute"));
+        let detail = "too many wrong keys; wait a minute";
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_keys", detail));
     }
     access.play(broadcast.app(), broadcast.stream(), call.query()).map_err(|error| {
         access.refused(address);
-        problem(StatusCode::FORBIDDEN, "play_key", &error.to_string())
+        Problem::new(StatusCode::FORBIDDEN, "play_key", error.to_string())
     })
 }
 

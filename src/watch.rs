@@ -5,7 +5,10 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, Stream};
 use rust_embed::RustEmbed;
 
-use crate::http::{Body, Cache, Call, Content, not_found, problem};
+use crate::{
+    http::{Body, Cache, Call, Content},
+    problem::Problem,
+};
 
 #[derive(RustEmbed)]
 #[folder = "web/dist"]
@@ -17,37 +20,34 @@ const POLICY: &str = "default-src 'self'; media-src 'self' blob:; worker-src 'se
                       img-src 'self' data:; frame-ancestors *; base-uri 'none'; form-action 'none'";
 
 /// `/watch/APP/STREAM`
-pub fn page(call: &Call, app: &str, stream: &str) -> Response<Body> {
+pub fn page(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Problem> {
     if app.parse::<App>().is_err() || stream.parse::<Stream>().is_err() {
-        return not_found();
+        return Err(Problem::not_found());
     }
     let Some(page) = Built::get("index.html") else {
-        return problem(
-            StatusCode::NOT_FOUND,
-            "built_without_web",
-            "this binary was built without Node.js, so it has no watch page; every stream URL works",
-        );
+        let detail = "this binary was built without Node.js, so it has no watch page; every stream URL works";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "built_without_web", detail));
     };
     let mut response = content("text/html; charset=utf-8", Cache::Revalidate, page.data).answer(call);
     for (name, value) in [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")] {
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
-    response
+    Ok(response)
 }
 
 /// `/assets/FILE`: names carry a hash of their content.
-pub fn asset(call: &Call, file: &str) -> Response<Body> {
+pub fn asset(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
     let kind = match file.rsplit_once('.') {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
         Some((_, "svg")) => "image/svg+xml",
         Some((_, "png")) => "image/png",
         Some((_, "woff2")) => "font/woff2",
-        _ => return not_found(),
+        _ => return Err(Problem::not_found()),
     };
     match Built::get(&format!("assets/{file}")).or_else(|| Built::get(file)) {
-        Some(asset) => content(kind, Cache::Immutable, asset.data).answer(call),
-        None => not_found(),
+        Some(asset) => Ok(content(kind, Cache::Immutable, asset.data).answer(call)),
+        None => Err(Problem::not_found()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Replies made of bytes at hand: types, caching, conditions, ranges, and errors that say why.
+//! Replies made of bytes at hand: types, caching, conditions, ranges.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,6 @@ use hyper::{
     Method, Response, StatusCode,
     header::{self, HeaderValue},
 };
-use serde_json::json;
 
 use super::{Body, Call};
 
@@ -101,31 +100,6 @@ impl Content<'_> {
         }
         response
     }
-}
-
-/// An RFC 9457 problem document. Not to be cached: what is missing now may be there in a second.
-pub fn problem(status: StatusCode, code: &str, detail: &str) -> Response<Body> {
-    problem_with(status, code, detail, json!({}))
-}
-
-/// A problem document with more fields.
-pub fn problem_with(status: StatusCode, code: &str, detail: &str, more: serde_json::Value) -> Response<Body> {
-    let mut document = json!({
-        "type": "about:blank",
-        "title": status.canonical_reason().unwrap_or_default(),
-        "status": status.as_u16(),
-        "code": code,
-        "detail": detail,
-    });
-    if let (Some(document), serde_json::Value::Object(more)) = (document.as_object_mut(), more) {
-        document.extend(more);
-    }
-    let mut response = Response::new(Body::from(Bytes::from(document.to_string())));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(header::CACHE_CONTROL, cache_control(Cache::No));
-    response
 }
 
 /// Lets pages of the configured origins read `response`, whatever its status.

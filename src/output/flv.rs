@@ -10,19 +10,18 @@ pub use stream::Stream;
 
 use super::{playable, play_key};
 use crate::{
-    http::{Body, Call, problem},
+    http::{Body, Call},
+    problem::Problem,
     telemetry::Protocol,
 };
 
 /// `/APP/STREAM.flv`: FLV as an endless body, or as WebSocket messages if an upgrade is asked for.
-pub async fn answer(mut call: Call, app: &str, stream: &str) -> Response<Body> {
-    let broadcast = match playable(&call, app, stream).and_then(|found| play_key(&call, &found).map(|()| found)) {
-        Ok(broadcast) => broadcast,
-        Err(refusal) => return refusal,
-    };
+pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<Body>, Problem> {
+    let broadcast = playable(&call, app, stream)?;
+    play_key(&call, &broadcast)?;
     let live = broadcast.live();
     if let Some(Err(error)) = live.tracks().map(|tracks| Flv::default().carries(&tracks)) {
-        return problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", &error.to_string());
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()));
     }
     if websocket::is_upgrade(call.request.headers()) {
         return websocket::upgrade(&mut call, &broadcast);
@@ -34,5 +33,5 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Response<Body> {
     if *call.request.method() == Method::GET {
         *response.body_mut() = Body::Flv(Stream::join(&call, &broadcast, Protocol::Flv));
     }
-    response
+    Ok(response)
 }

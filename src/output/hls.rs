@@ -7,11 +7,12 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_hls::Format;
 
-use super::{banned, ended, play_key};
+use super::{banned, ended, expired, not_started, play_key};
 use crate::{
     broadcasts::Handle,
-    http::{Body, Cache, Call, Content, not_found, problem},
+    http::{Body, Cache, Call, Content},
     live::Playlist,
+    problem::Problem,
 };
 
 /// How long the first request of a stream that just started waits for its first segment: players take an empty
@@ -22,19 +23,18 @@ const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// `/APP/STREAM.m3u8` and `/APP/STREAM/ts.m3u8`: the way in. It leads to the playlist of the broadcast that is on
 /// now; that one belongs to its broadcast for good, so its numbers never start over.
-pub async fn multivariant(call: &Call, app: &str, stream: &str, format: Format) -> Response<Body> {
+pub async fn multivariant(call: &Call, app: &str, stream: &str, format: Format) -> Result<Response<Body>, Problem> {
     let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
-        return not_found();
+        return Err(Problem::not_found());
     };
     let Some(broadcast) = call.server.broadcasts.named(&app, &stream) else {
-        return problem(StatusCode::NOT_FOUND, "not_started", "nothing is broadcast under this name");
+        return Err(not_started("nothing is broadcast under this name"));
     };
-    if let Err(refusal) = shown(&broadcast).and_then(|()| play_key(call, &broadcast)) {
-        return refusal;
-    }
+    shown(&broadcast)?;
+    play_key(call, &broadcast)?;
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
-        return no_segment_yet();
+        return Err(no_segment_yet());
     }
     let id = broadcast.id();
     let query = call.server.access.hls_session(&app, id).map(|session| format!("?{session}")).unwrap_or_default();
@@ -42,105 +42,98 @@ pub async fn multivariant(call: &Call, app: &str, stream: &str, format: Format) 
         Format::Fmp4 => format!("{stream}/{id}/live.m3u8{query}"),
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
-    match live.multivariant(&uri) {
-        Some(text) => Content { kind: PLAYLIST, cache: Cache::Revalidate, etag: "", chunks: vec![text], gzip: None }
-            .answer(call),
-        None => no_segment_yet(),
-    }
+    let text = live.multivariant(&uri).ok_or_else(no_segment_yet)?;
+    Ok(Content { kind: PLAYLIST, cache: Cache::Revalidate, etag: "", chunks: vec![text], gzip: None }.answer(call))
 }
 
 /// `/APP/STREAM/BROADCAST/…`: playlists, segments and initialisation sections of one broadcast.
-pub async fn file(call: &Call, app: &str, stream: &str, broadcast: &str, file: &str) -> Response<Body> {
+pub async fn file(call: &Call, app: &str, stream: &str, broadcast: &str, file: &str) -> Result<Response<Body>, Problem> {
     let found = broadcast.parse::<BroadcastId>().ok().and_then(|id| call.server.broadcasts.get(&id));
     let Some(broadcast) = found.filter(|found| found.app().as_ref() == app && found.stream().as_ref() == stream) else {
-        return not_found();
+        return Err(Problem::not_found());
     };
-    if let Err(refusal) = shown(&broadcast).and_then(|()| session(call, &broadcast)) {
-        return refusal;
-    }
+    shown(&broadcast)?;
+    session(call, &broadcast)?;
     match file.rsplit_once('.') {
         Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4).await,
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts).await,
         Some((number, "m4s")) => segment(call, &broadcast, number),
         Some((number, "ts")) => ts_segment(call, &broadcast, number),
         Some((name, "mp4")) => init(call, &broadcast, name),
-        _ => not_found(),
+        _ => Err(Problem::not_found()),
     }
 }
 
 /// What may be seen of a broadcast through HLS: everything from its start on, also for a while after its end.
-fn shown(broadcast: &Handle) -> Result<(), Response<Body>> {
+fn shown(broadcast: &Handle) -> Result<(), Problem> {
     let status = broadcast.status();
     match status.state {
         State::Live | State::Interrupted { .. } | State::Paused => Ok(()),
         State::Ended { .. } if status.started_at.is_some() => Ok(()),
         State::Ended { .. } => Err(ended(broadcast)),
         State::Banned { .. } => Err(banned()),
-        State::Created | State::Preview => {
-            Err(problem(StatusCode::NOT_FOUND, "not_started", "the broadcast has not started"))
-        }
-        State::Expired => Err(problem(StatusCode::GONE, "expired", "the broadcast never took place")),
+        State::Created | State::Preview => Err(not_started("the broadcast has not started")),
+        State::Expired => Err(expired()),
     }
 }
 
 /// Where viewers need keys, what lies behind the first playlist needs the session that came with it: an admitted
 /// viewer is not cut off when the key expires.
-fn session(call: &Call, broadcast: &Handle) -> Result<(), Response<Body>> {
+fn session(call: &Call, broadcast: &Handle) -> Result<(), Problem> {
     if call.server.access.is_hls_session(broadcast.app(), broadcast.id(), call.query()) {
         Ok(())
     } else {
-        Err(problem(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))
+        Err(Problem::new(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))
     }
 }
 
-async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Response<Body> {
+async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Result<Response<Body>, Problem> {
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
-        return no_segment_yet();
+        return Err(no_segment_yet());
     }
     // An invalid query was refused above; without signed playback there is none to hand on.
     let query = if call.server.access.play_is_signed(broadcast.app()) { call.query() } else { "" };
     let Some(Playlist { text, gzip, version, target_duration }) = live.playlist(format, query) else {
-        return no_segment_yet();
+        return Err(no_segment_yet());
     };
     // Half a target duration at the most, and never none: a CDN in front collapses the viewers' requests.
     let cache = Cache::Seconds((target_duration / 2).max(1));
     let etag = format!("{version}");
-    Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text], gzip }.answer(call)
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text], gzip }.answer(call))
 }
 
-fn segment(call: &Call, broadcast: &Handle, number: &str) -> Response<Body> {
+fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     let segment = number.parse().ok().and_then(|number| broadcast.live().segment(number));
     match segment {
         Some(segment) => immutable(call, "video/mp4", number, segment.chunks().collect()),
-        None => not_found(),
+        None => Err(Problem::not_found()),
     }
 }
 
-fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Response<Body> {
+fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     match number.parse().ok().and_then(|number| broadcast.live().ts_segment(number)) {
         Some(Ok(bytes)) => immutable(call, "video/mp2t", number, vec![bytes]),
         Some(Err(error)) => {
-            problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", &error.to_string())
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()))
         }
-        None => not_found(),
+        None => Err(Problem::not_found()),
     }
 }
 
-fn init(call: &Call, broadcast: &Handle, name: &str) -> Response<Body> {
+fn init(call: &Call, broadcast: &Handle, name: &str) -> Result<Response<Body>, Problem> {
     let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
     match number.and_then(|number| broadcast.live().init(number)) {
         Some(init) => immutable(call, "video/mp4", name, vec![init.bytes.clone()]),
-        None => not_found(),
+        None => Err(Problem::not_found()),
     }
 }
 
-fn immutable(call: &Call, kind: &'static str, etag: &str, chunks: Vec<Bytes>) -> Response<Body> {
-    Content { kind, cache: Cache::Immutable, etag, chunks, gzip: None }.answer(call)
+fn immutable(call: &Call, kind: &'static str, etag: &str, chunks: Vec<Bytes>) -> Result<Response<Body>, Problem> {
+    Ok(Content { kind, cache: Cache::Immutable, etag, chunks, gzip: None }.answer(call))
 }
 
-fn no_segment_yet() -> Response<Body> {
-    let mut response = problem(StatusCode::NOT_FOUND, "no_segment_yet", "the first segment is not complete; try again");
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-    response
+fn no_segment_yet() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", "the first segment is not complete; try again")
+        .with_header(header::RETRY_AFTER, "1")
 }

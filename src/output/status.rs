@@ -22,7 +22,8 @@ use super::replay_url;
 use crate::{
     access::rfc3339,
     broadcasts::Status,
-    http::{Body, Cache, Call, Content, not_found},
+    http::{Body, Cache, Call, Content},
+    problem::Problem,
     server::Server,
 };
 
@@ -33,15 +34,15 @@ const BEAT: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Answers with JSON, or with server-sent events where they are asked for.
-pub fn answer(call: &Call, app: &str, stream: &str) -> Response<Body> {
+pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Problem> {
     let (Ok(app), Ok(name)) = (app.parse::<App>(), stream.parse::<Name>()) else {
-        return not_found();
+        return Err(Problem::not_found());
     };
     if !call.header(header::ACCEPT).contains("text/event-stream") {
         let status = call.server.broadcasts.named(&app, &name).map(|broadcast| broadcast.status());
         let text = Bytes::from(document(status.as_deref()).to_string());
-        return Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None }
-            .answer(call);
+        let json = Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None };
+        return Ok(json.answer(call));
     }
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
@@ -50,7 +51,7 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Response<Body> {
     if *call.request.method() == Method::GET {
         *response.body_mut() = Body::Status(Stream::new(call, app, name));
     }
-    response
+    Ok(response)
 }
 
 fn document(status: Option<&Status>) -> serde_json::Value {

@@ -126,7 +126,7 @@ pub enum Refusal {
     #[error("this stream is already live from another encoder")]
     NameLive,
     /// The push was accepted, but sent no picture or sound to begin with.
-    #[error("no keyframe arrived within 20 s")]
+    #[error("no keyframe arrived in time")]
     NoKeyframe,
 }
 

@@ -20,7 +20,8 @@ use tokio::{
 use super::Stream;
 use crate::{
     broadcasts::Handle,
-    http::{Body, Call, problem},
+    http::{Body, Call},
+    problem::Problem,
     telemetry::Protocol,
 };
 
@@ -43,10 +44,11 @@ pub fn is_upgrade(headers: &HeaderMap) -> bool {
 }
 
 /// Answers the handshake, then streams.
-pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Response<Body> {
+pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Result<Response<Body>, Problem> {
     let key = call.header(header::SEC_WEBSOCKET_KEY).to_string();
     if key.is_empty() || call.header(header::SEC_WEBSOCKET_VERSION) != "13" {
-        return problem(StatusCode::BAD_REQUEST, "websocket_handshake", "a WebSocket handshake of version 13 is needed");
+        let detail = "a WebSocket handshake of version 13 is needed";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "websocket_handshake", detail));
     }
     let stream = Stream::join(call, broadcast, Protocol::WsFlv);
     let upgraded = hyper::upgrade::on(&mut call.request);
@@ -64,7 +66,7 @@ pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Response<Body> {
     if let Ok(accept) = HeaderValue::from_str(&BASE64.encode(&Sha1::digest(format!("{key}{GUID}")))) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
-    response
+    Ok(response)
 }
 
 async fn run(upgraded: Upgraded, mut stream: Stream) -> std::io::Result<()> {

@@ -21,8 +21,6 @@ pub use state::{
     ConflictPolicy, EndOnUnpublish, EndReason, ExpiredResume, Origin, Plan, Policy, PushState, State,
 };
 
-/// How long an accepted push may take to its first keyframe.
-const PROBE: Duration = Duration::from_secs(20);
 /// How long a second publisher waits for an answer at most.
 const CHALLENGE: Duration = Duration::from_secs(3);
 /// A publisher that was silent for this long gives way to a second one.

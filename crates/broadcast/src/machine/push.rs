@@ -2,7 +2,7 @@
 
 use super::{
     CREDENTIALS, Challenger, ConflictPolicy, Effect, EndOnUnpublish, EndReason, Epoch, ExpiredResume, Notice,
-    Origin, PROBE, Phase, Publish, Push, SILENCE, State, Turn, fingerprint, remember,
+    Origin, Phase, Publish, Push, SILENCE, State, Turn, fingerprint, remember,
 };
 use crate::{Credential, DownCause, KeyError, Millis, Refusal};
 
@@ -58,7 +58,7 @@ impl Turn<'_> {
     }
 
     fn accept(&mut self, Challenger { epoch, credential, .. }: Challenger) {
-        let phase = Phase::Probing { until: self.now + PROBE };
+        let phase = Phase::Probing { until: self.now + self.broadcast.policy.first_media };
         self.broadcast.push = Some(Push { epoch, phase, last_media: self.now });
         if let Some(credential) = credential {
             remember(&mut self.broadcast.credentials, credential, CREDENTIALS);

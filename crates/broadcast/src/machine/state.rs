@@ -186,13 +186,15 @@ pub struct Plan {
     pub planned_end: Option<Millis>,
 }
 
-/// The `[broadcast]` and `[auth.push]` settings that a broadcast lives by, as they were when it was made.
+/// The `[broadcast]`, `[rtmp]` and `[auth.push]` settings that a broadcast lives by, as they were when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {
     /// How long a broadcast waits for its publisher to come back.
     pub resume_window: Duration,
     /// The longest broadcast, counted from its start.
     pub max_duration: Duration,
+    /// How long an accepted push may take to its first keyframe.
+    pub first_media: Duration,
     /// What happens to a second publisher.
     pub conflict: ConflictPolicy,
     /// Whether an encoder's goodbye is the end.
@@ -206,6 +208,7 @@ impl Default for Policy {
         Self {
             resume_window: Duration::from_secs(900),
             max_duration: Duration::from_secs(12 * 3600),
+            first_media: Duration::from_secs(20),
             conflict: ConflictPolicy::default(),
             end_on_unpublish: EndOnUnpublish::default(),
             expired_resume: ExpiredResume::default(),
