@@ -33,9 +33,11 @@ async function assertMovingPicture(viewer, player) {
   assert.ok(difference(one, other) > 0.1, 'the picture stands still');
 }
 
+/** A first viewer stays until there is a picture, so that the viewers of the test join a running stream. */
 async function waitUntilLive(stream) {
   const viewer = await Viewer.open(browser, server.watchUrl(stream));
   await viewer.sees('the stream is live', ({ state }) => state === 'live');
+  await viewer.watches(10, 'hls');
   await viewer.close();
 }
 

@@ -66,7 +66,10 @@ export class View {
     put('notice', notice ?? '');
     hide('notice', notice === null);
 
+    // A recording has no live edge and one way to be played.
     const replay = scene.kind === 'replay';
+    hide('routes', replay);
+    hide('delay-item', replay);
     this.video.controls = replay && !scene.waitsForViewer;
     hide('play', !scene.waitsForViewer);
     label('play', t(replay ? 'replay_ready' : 'play'));
