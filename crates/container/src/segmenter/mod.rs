@@ -8,14 +8,19 @@
 //! no part exceeds the part target and no segment the target duration.
 
 mod assembly;
+mod flow;
 mod lengths;
 mod queue;
 
 use std::sync::Arc;
 
-use kaibo_media::{Frame, Item, Run, Span, Timestamp, TrackId, Tracks};
+use kaibo_media::{Frame, Item, Span, Timestamp, TrackId};
 
-use self::{assembly::Assembly, lengths::Lengths, queue::Queue};
+use self::{
+    assembly::Assembly,
+    flow::{Entry, Flow},
+    lengths::Lengths,
+};
 use crate::{fmp4, segment::Cut};
 
 /// Bytes in one part. 0.5 s at 250 Mbit/s; more is cut early.
@@ -70,67 +75,6 @@ pub struct Segmenter {
     assembly: Assembly,
     flow: Option<Flow>,
     fault: Option<fmp4::Error>,
-}
-
-/// The frames of one run that belong to the same tracks.
-#[derive(Debug)]
-struct Flow {
-    run: Run,
-    tracks: Arc<Tracks>,
-    video: Queue,
-    audio: Queue,
-    entry: Entry,
-    /// No pictures come; audio drives instead.
-    stalled: bool,
-}
-
-/// Which picture may begin a segment.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Entry {
-    /// A keyframe, and audio from before it is dropped: viewers start here.
-    First,
-    /// A keyframe: the decoder is to begin anew.
-    Keyframe,
-    /// Any: what it builds on has been published.
-    Any,
-}
-
-impl Flow {
-    fn new(frame: &Frame, entry: Entry) -> Self {
-        let tracks = frame.tracks.clone();
-        let picture = tracks.video.as_ref().and_then(|video| video.frame_rate).filter(|rate| *rate > 0.0);
-        let picture = picture.map(|rate| Span::from_scale((1_000_000.0 / rate) as i64, 1_000_000));
-        let sound = tracks
-            .audio
-            .as_ref()
-            .map(|audio| Span::from_scale(audio.samples_per_frame.into(), audio.sample_rate));
-        Self {
-            run: frame.run,
-            video: Queue::new(picture),
-            audio: Queue::new(sound),
-            tracks,
-            entry,
-            stalled: false,
-        }
-    }
-
-    fn driver(&self) -> TrackId {
-        if self.tracks.video.is_some() { TrackId::Video } else { TrackId::Audio }
-    }
-
-    fn queue(&self, track: TrackId) -> &Queue {
-        if track == TrackId::Video { &self.video } else { &self.audio }
-    }
-
-    fn push(&mut self, frame: &Arc<Frame>) {
-        let queue = if frame.track == TrackId::Video { &mut self.video } else { &mut self.audio };
-        queue.push(frame.clone());
-    }
-
-    /// The queue whose frames say how far the stream has come.
-    fn driving(&self) -> &Queue {
-        self.queue(if self.stalled { TrackId::Audio } else { self.driver() })
-    }
 }
 
 impl Segmenter {
