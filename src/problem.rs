@@ -19,7 +19,7 @@ pub struct Problem {
     /// For people.
     detail: String,
     more: Map<String, Value>,
-    header: Option<(HeaderName, HeaderValue)>,
+    header: Option<(HeaderName, &'static str)>,
 }
 
 impl Problem {
@@ -50,7 +50,7 @@ impl Problem {
 
     /// A header of the response.
     pub fn with_header(self, name: HeaderName, value: &'static str) -> Self {
-        Self { header: Some((name, HeaderValue::from_static(value))), ..self }
+        Self { header: Some((name, value)), ..self }
     }
 
     fn response<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
@@ -66,7 +66,7 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // What is missing now may be there in a second.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.header);
+        headers.extend(self.header.map(|(name, value)| (name, HeaderValue::from_static(value))));
         response
     }
 }
