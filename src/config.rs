@@ -3,12 +3,14 @@
 //! A file is read whole or not at all: unknown keys, wrong types and senseless values are errors that name their
 //! place. `KAIBO__SECTION__KEY` in the environment overrides a key, `KAIBO__SECTION__KEY_FILE` reads it from a file.
 
+mod check;
+mod error;
 mod load;
 mod settings;
+#[cfg(test)]
+mod tests;
 mod units;
 
 pub use load::load;
-pub use settings::{
-    App, Config, Log, LogFormat, PlayKeys, PushKeys, Settings, Token,
-};
+pub use settings::{App, Config, Log, LogFormat, PlayKeys, PushKeys, Settings, Token};
 pub use units::Duration;

@@ -220,7 +220,8 @@ impl Settings {
 
     /// Those of every app: the general ones first.
     pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &Arc<App>)> {
-        std::iter::once((None, &self.base)).chain(self.apps.iter().map(|(name, app)| (Some(name.as_str()), app)))
+        std::iter::once((None, &self.base))
+            .chain(self.apps.iter().map(|(name, app)| (Some(name.as_str()), app)))
     }
 
     /// Puts keys in where push authentication is on and none is configured.

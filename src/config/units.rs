@@ -52,18 +52,18 @@ impl fmt::Debug for Size {
 impl<'de> Deserialize<'de> for Duration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(&text)
-            .map(Self)
-            .map_err(|error| D::Error::custom(format!("{text:?} is no duration like \"15m\" or \"500ms\": {error}")))
+        humantime::parse_duration(&text).map(Self).map_err(|error| {
+            D::Error::custom(format!("{text:?} is no duration like \"15m\" or \"500ms\": {error}"))
+        })
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes: bytesize::ByteSize = text
-            .parse()
-            .map_err(|error| D::Error::custom(format!("{text:?} is no size like \"64KiB\" or \"16MiB\": {error}")))?;
+        let bytes: bytesize::ByteSize = text.parse().map_err(|error| {
+            D::Error::custom(format!("{text:?} is no size like \"64KiB\" or \"16MiB\": {error}"))
+        })?;
         usize::try_from(bytes.0).map(Self).map_err(|_| D::Error::custom(format!("{text:?} is too large")))
     }
 }

@@ -1,0 +1,152 @@
+//! Values that parse and make no sense all the same.
+
+use kaibo_broadcast::Secret;
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    settings::{App, Limits, Settings},
+    units::{Duration, Size},
+};
+
+/// What is wrong with the value of a key.
+pub struct Fault {
+    pub key: String,
+    pub what: String,
+}
+
+impl Fault {
+    pub fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
+        Self { key: key.into(), what: what.into() }
+    }
+}
+
+const HOUR: Duration = Duration::secs(3600);
+const DAY: u64 = 86_400;
+
+/// Longer than any key or replay is kept, and short enough to be added to any time.
+const CENTURY: Duration = Duration::secs(36_525 * DAY);
+
+/// Refuses what would break the server, or its promises, later.
+pub fn check(settings: &Settings) -> Result<(), Fault> {
+    for (name, app) in settings.all() {
+        sections(app).map_err(|fault| match name {
+            Some(name) => Fault::new(format!("apps.{name}.{}", fault.key), fault.what),
+            None => fault,
+        })?;
+    }
+    let config = &settings.config;
+    let (idle, first_media) = (config.rtmp.idle_timeout, config.rtmp.first_media_timeout);
+    within("rtmp.idle_timeout", idle, Duration::millis(100), HOUR)?;
+    within("rtmp.first_media_timeout", first_media, Duration::millis(100), HOUR)?;
+    url("http.public_url", &config.http.public_url, ["http://", "https://"])?;
+    url("http.public_rtmp_url", &config.http.public_rtmp_url, ["rtmp://", "rtmps://"])?;
+    for origin in &config.http.cors_origins {
+        origin_of_pages(origin)?;
+    }
+    for token in &config.api.tokens {
+        let token = token.token.expose();
+        if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let what = "a token has at least 16 characters, all of them ASCII, no spaces";
+            return Err(Fault::new("api.tokens", what));
+        }
+    }
+    limits(&config.limits)?;
+    log_level(&config.log.level)
+}
+
+fn sections(app: &App) -> Result<(), Fault> {
+    let App { auth, broadcast, hls, flv, record } = app;
+    let (push, play) = (&auth.push, &auth.play);
+    main_key("auth.push.key", push.enabled, &push.key, &push.backup_key)?;
+    main_key("auth.play.key", play.enabled, &play.key, &play.backup_key)?;
+    for (key, delta) in [("auth.push.auth_delta", push.auth_delta), ("auth.play.auth_delta", play.auth_delta)]
+    {
+        within(key, delta, Duration::secs(0), Duration::secs(30 * DAY))?;
+    }
+    for (key, ttl) in
+        [("auth.push.max_key_ttl", push.max_key_ttl), ("auth.play.max_key_ttl", play.max_key_ttl)]
+    {
+        within(key, ttl, Duration::secs(1), CENTURY)?;
+    }
+    within("broadcast.resume_window", broadcast.resume_window, Duration::secs(0), Duration::secs(1800))?;
+    // FLV carries 31 bits of milliseconds: 24.8 days.
+    within("broadcast.max_duration", broadcast.max_duration, Duration::secs(1), Duration::secs(20 * DAY))?;
+    within("hls.segment", hls.segment, Duration::millis(500), Duration::secs(20))?;
+    within("hls.part", hls.part, Duration::millis(100), hls.segment)?;
+    // Apple asks for six segments at least.
+    within("hls.window", hls.window, Duration(hls.segment.0 * 6), Duration::secs(600))?;
+    within("flv.batch", flv.batch, Duration::secs(0), Duration::secs(1))?;
+    within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
+    within("record.retention", record.retention, Duration::secs(1), CENTURY)?;
+    within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))
+}
+
+/// Without a main key a random one is made; it would not be the one that the backup key is a backup of.
+fn main_key(name: &str, enabled: bool, key: &Secret, backup: &Secret) -> Result<(), Fault> {
+    if enabled && key.is_empty() && !backup.is_empty() {
+        return Err(Fault::new(name, "a backup key needs a main key"));
+    }
+    Ok(())
+}
+
+fn limits(limits: &Limits) -> Result<(), Fault> {
+    /// More sockets than a machine has.
+    const SOCKETS: usize = 1_000_000;
+    within("limits.rtmp_connections", limits.rtmp_connections, 1, SOCKETS)?;
+    within("limits.rtmp_connections_per_address", limits.rtmp_connections_per_address, 1, SOCKETS)?;
+    within("limits.http_connections", limits.http_connections, 1, SOCKETS)?;
+    within("limits.failed_keys", limits.failed_keys, 1, 1_000_000)?;
+    within("limits.failed_keys_ban", limits.failed_keys_ban, Duration::secs(0), Duration::secs(30 * DAY))?;
+    // RTMP counts a message's bytes in 24 bits.
+    within("limits.publish_message", limits.publish_message, Size::kib(64), Size::mib(16))?;
+    within("limits.stream_buffer", limits.stream_buffer, limits.publish_message, Size::mib(2048))?;
+    within("limits.viewer_lag", limits.viewer_lag, Duration::millis(100), Duration::secs(60))?;
+    within("limits.viewer_stall", limits.viewer_stall, Duration::millis(100), HOUR)
+}
+
+fn within<T: PartialOrd + std::fmt::Debug>(key: &str, value: T, low: T, high: T) -> Result<(), Fault> {
+    if value < low || value > high {
+        return Err(Fault::new(key, format!("{value:?} is outside {low:?} to {high:?}")));
+    }
+    Ok(())
+}
+
+fn url(key: &str, url: &str, schemes: [&str; 2]) -> Result<(), Fault> {
+    let [plain, secure] = schemes;
+    let rest = url.strip_prefix(plain).or_else(|| url.strip_prefix(secure));
+    if !url.is_empty() && !rest.is_some_and(is_host_and_path) {
+        return Err(Fault::new(key, format!("{url:?} is not {plain}HOST or {secure}HOST")));
+    }
+    Ok(())
+}
+
+fn origin_of_pages(origin: &str) -> Result<(), Fault> {
+    let host = origin.split_once("://").map(|(_, host)| host);
+    if origin != "*" && !host.is_some_and(|host| is_host_and_path(host) && !host.contains('/')) {
+        let what = format!("{origin:?} is neither \"*\" nor an origin like \"https://shop.example.com\"");
+        return Err(Fault::new("http.cors_origins", what));
+    }
+    Ok(())
+}
+
+/// Nothing that would end the URL early, or make another one of it.
+fn is_host_and_path(rest: &str) -> bool {
+    !rest.is_empty()
+        && !rest.starts_with(['/', ':'])
+        && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\"'<>\\".contains(&byte))
+}
+
+/// A lone word that is no level would be taken for a module, and everything else fall silent.
+fn log_level(level: &str) -> Result<(), Fault> {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let stranger = level
+        .split(',')
+        .map(str::trim)
+        .find(|part| !part.contains(['=', '[']) && !levels.contains(&part.to_lowercase().as_str()));
+    let what = match (stranger, EnvFilter::try_new(level)) {
+        (Some(word), _) => format!("{word:?} is none of {}", levels.join(", ")),
+        (None, Err(error)) => error.to_string(),
+        (None, Ok(_)) => return Ok(()),
+    };
+    Err(Fault::new("log.level", what))
+}
