@@ -1,10 +1,13 @@
 //! The control API (JSON, bearer tokens) and the operator's endpoints: metrics and health.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, FromRequestParts, Path, Query, State, rejection::JsonRejection},
+    extract::{
+        DefaultBodyLimit, FromRequestParts, Path, Query, State,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -34,21 +37,23 @@ const BODY: usize = 64 << 10;
 const PAGE: usize = 50;
 const MOST: usize = 200;
 
-/// The longest that a push URL may be made valid for.
-const LONGEST_PUSH_URL_S: u64 = 366 * 86_400;
+/// A request head's time limit.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves the API until `server` stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
     let router = router(server.clone());
-    socket::accept(&server, listener, "api", move |server, stream, peer| connection(server, router.clone(), stream, peer))
-        .await;
+    socket::accept(&server, listener, "api", move |server, stream, peer| {
+        connection(server, router.clone(), stream, peer)
+    })
+    .await;
 }
 
 async fn connection(server: Arc<Server>, router: Router, stream: TcpStream, peer: SocketAddr) {
     let mut stopping = server.stopping();
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(std::time::Duration::from_secs(10))
+        .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BODY)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);
@@ -75,9 +80,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/api/v1/streams", get(streams))
         .route("/api/v1/push-urls", post(push_url))
         .fallback(async || Problem::not_found())
-        .method_not_allowed_fallback(async || {
-            Problem::method_not_allowed("another method")
-        })
+        .method_not_allowed_fallback(async || Problem::method_not_allowed("another method"))
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(server)
 }
@@ -95,9 +98,11 @@ impl FromRequestParts<Arc<Server>> for Authorized {
 
 fn authorize(headers: &HeaderMap, server: &Server) -> Result<Authorized, Problem> {
     let header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let given = Secret::new(header.strip_prefix("Bearer ").unwrap_or_default());
+    let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let given = Secret::new(token.map_or("", |(_, token)| token));
     // Every token is compared, each in constant time.
-    let known = server.settings.config.api.tokens.iter().fold(false, |known, token| known | (token.token == given));
+    let known =
+        server.settings.config.api.tokens.iter().fold(false, |known, token| known | (token.token == given));
     if known && !given.is_empty() {
         return Ok(Authorized);
     }
@@ -138,7 +143,7 @@ struct Page<T> {
 async fn list(
     _: Authorized,
     State(server): State<Arc<Server>>,
-    filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
+    filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page<Object>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid(error.body_text()))?;
     let limit = filter.limit.unwrap_or(PAGE).clamp(1, MOST);
@@ -159,22 +164,23 @@ async fn list(
     Ok(Json(Page { items: found.iter().map(|status| status.to_api(&at, now)).collect(), next_cursor }))
 }
 
-async fn one(
-    _: Authorized,
-    State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
-) -> Result<Json<Object>, Problem> {
-    let status = id.parse().ok().and_then(|id: BroadcastId| server.broadcasts.status(&id)).ok_or_else(no_broadcast)?;
+/// The id in a path.
+type Id = Result<Path<BroadcastId>, PathRejection>;
+
+/// What can't be an id names no broadcast either.
+fn no_id(_: PathRejection) -> Problem {
+    no_broadcast()
+}
+
+async fn one(_: Authorized, State(server): State<Arc<Server>>, id: Id) -> Result<Json<Object>, Problem> {
+    let Path(id) = id.map_err(no_id)?;
+    let status = server.broadcasts.status(&id).ok_or_else(no_broadcast)?;
     Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
 }
 
 /// Ends a broadcast. Stopping one that is over changes nothing and succeeds.
-async fn stop(
-    _: Authorized,
-    State(server): State<Arc<Server>>,
-    Path(id): Path<String>,
-) -> Result<Json<Object>, Problem> {
-    let id: BroadcastId = id.parse().map_err(|_| no_broadcast())?;
+async fn stop(_: Authorized, State(server): State<Arc<Server>>, id: Id) -> Result<Json<Object>, Problem> {
+    let Path(id) = id.map_err(no_id)?;
     if let Some(broadcast) = server.broadcasts.get(&id) {
         // The only conflict that `stop` can meet is that it is over already.
         let _ = broadcast.control(Event::Stop).await;
@@ -250,14 +256,19 @@ async fn push_url(
 ) -> Result<Json<PushUrl>, Problem> {
     let Json(request) = request.map_err(|rejection| unreadable(&rejection))?;
     let app: App = request.app.parse().map_err(|error: NameError| Problem::invalid(error.to_string()))?;
-    let stream: Stream = request.stream.parse().map_err(|error: NameError| Problem::invalid(error.to_string()))?;
+    let stream: Stream =
+        request.stream.parse().map_err(|error: NameError| Problem::invalid(error.to_string()))?;
     if access::is_reserved(&app) {
         return Err(Problem::invalid(format!("{app} can't be an app: other addresses begin with it")));
     }
-    if request.expires_in_s == 0 || request.expires_in_s > LONGEST_PUSH_URL_S {
-        return Err(Problem::invalid(format!("expires_in_s is outside 1 to {LONGEST_PUSH_URL_S}")));
+    let valid = Duration::from_secs(request.expires_in_s);
+    if valid.is_zero() {
+        return Err(Problem::invalid("expires_in_s is 0"));
     }
-    let expires = unix_now() + std::time::Duration::from_secs(request.expires_in_s);
+    if let Some(longest) = server.access.longest_push(&app).filter(|longest| valid > *longest) {
+        return Err(Problem::invalid(format!("expires_in_s is more than {}", longest.as_secs())));
+    }
+    let expires = unix_now() + valid;
     Ok(Json(access::push_url(&server.access, &addresses(&server), &app, &stream, expires)))
 }
 

@@ -47,8 +47,8 @@ enum Command {
         /// How long the URL may be used to begin a push.
         #[arg(long, default_value = "24h", value_parser = humantime::parse_duration)]
         expires: std::time::Duration,
-        /// The host (and port) that streamers and viewers reach; by default taken from the configuration.
-        #[arg(long)]
+        /// The host that streamers and viewers reach; by default taken from the configuration.
+        #[arg(long, value_parser = access::host)]
         host: Option<String>,
     },
     /// Validate the configuration: exit 0, or 1 with file:line:column of the fault.
@@ -109,9 +109,16 @@ fn url(
     let mut settings = load(config)?;
     let app = app.parse::<App>().map_err(|error| error.to_string())?;
     let stream = stream.parse::<Stream>().map_err(|error| error.to_string())?;
+    if access::is_reserved(&app) {
+        return Err(format!("{app} can't be an app: other addresses begin with it"));
+    }
     secrets::fill(&mut settings).map_err(|error| error.to_string())?;
     let addresses = access::Addresses::of(&settings.config, None, host);
     let keys = Access::new(&settings).map_err(|error| error.to_string())?;
+    if let Some(longest) = keys.longest_push(&app).filter(|longest| expires > *longest) {
+        let longest = humantime::format_duration(longest);
+        return Err(format!("--expires is more than auth.push.max_key_ttl allows: {longest}"));
+    }
     let push = access::push_url(&keys, &addresses, &app, &stream, access::unix_now() + expires);
     let play = access::play_urls(&addresses, &app, &stream);
     println!("push URL    {}", push.url);

@@ -74,7 +74,9 @@ impl Content<'_> {
         let total: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let mut length = total;
         let if_range = call.header(header::IF_RANGE);
-        if !zipped && (if_range.is_empty() || if_range == etag) {
+        // Only a GET has ranges (§14.2).
+        let ranged = *call.request.method() == Method::GET && !zipped;
+        if ranged && (if_range.is_empty() || if_range == etag) {
             match range(call.header(header::RANGE), total) {
                 Range::Whole => {}
                 Range::Part { first, last } => {
