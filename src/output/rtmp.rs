@@ -40,7 +40,8 @@ impl Format for Rtmp {
 fn preamble(tracks: &Tracks, time: Timestamp) -> BytesMut {
     let mut out = BytesMut::new();
     let format = Rtmp::default();
-    write_message(&mut out, TagKind::Script as u8, millis(time), &[&format.0.metadata(tracks)]);
+    // At 0, always: ffmpeg takes metadata at any other time for a track of subtitles.
+    write_message(&mut out, TagKind::Script as u8, 0, &[&format.0.metadata(tracks)]);
     format.headers(&mut out, tracks, time);
     out
 }

@@ -206,7 +206,7 @@ fn the_header_announces_the_tracks_that_there_are() {
     let tags = tags(&header);
     assert_eq!(tags[1], (TagKind::Video, 16_777_217, Bytes::from_static(b"\x17\0\0\0\0record")));
     assert_eq!(tags[2], (TagKind::Audio, 16_777_217, Bytes::from_static(b"\xAF\0\x12\x10")));
-    assert_eq!((tags.len(), tags[0].0), (3, TagKind::Script));
+    assert_eq!((tags.len(), tags[0].0, tags[0].1), (3, TagKind::Script, 0));
     let sequence_headers = Flv::default().sequence_headers(&h264_and_aac(), 16_777_217);
     assert!(header.ends_with(&sequence_headers));
     // Time in 24 bits and 8 above them, stream id 0, the size of tag behind it.

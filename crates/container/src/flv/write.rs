@@ -42,8 +42,10 @@ impl Flv {
     }
 
     /// What a file or a joining viewer's stream begins with: the file header, whose flags tell the tracks that there
-    /// are (a player waits in vain for one that is announced and never comes), `onMetaData` and the decoder
-    /// parameters, all at the time of the first frame that follows, in milliseconds.
+    /// are (a player waits in vain for one that is announced and never comes), `onMetaData`, and the decoder
+    /// parameters at the time of the first frame that follows, in milliseconds.
+    ///
+    /// `onMetaData` itself is at 0, always: ffmpeg takes one at any other time for a track of subtitles.
     pub fn header(self, tracks: &Tracks, time_ms: u32) -> Result<Bytes, Error> {
         self.carries(tracks)?;
         let mut out = BytesMut::with_capacity(512);
@@ -51,7 +53,7 @@ impl Flv {
         out.put_u8(u8::from(tracks.audio.is_some()) << 2 | u8::from(tracks.video.is_some()));
         out.put_u32(9);
         out.put_u32(0);
-        write(&mut out, TagKind::Script, time_ms, &[], &Self::metadata(self, tracks));
+        write(&mut out, TagKind::Script, 0, &[], &Self::metadata(self, tracks));
         self.write_sequence_headers(&mut out, tracks, time_ms);
         Ok(out.freeze())
     }
