@@ -1,1 +1,47 @@
-//! Recordings: write, index, recover, list.
+//! Recordings on the local disk: written while the broadcast is live, whole at any moment, final when it ends.
+//!
+//! A recording is a folder named after its broadcast:
+//!
+//! ```text
+//! ROOT/b-7f3k/index.jsonl   what is there, one fact per line, appended only
+//! ROOT/b-7f3k/init-0.mp4    initialisation sections
+//! ROOT/b-7f3k/0.m4s         segments: their parts, one after the other
+//! ROOT/b-7f3k/1.m4s
+//! ```
+//!
+//! The segments are the very bytes that live viewers got, so the replay is ready when the broadcast ends.
+//!
+//! **The index** is what counts: a byte that it does not speak of does not exist. Each line is a JSON array of a
+//! CRC-32 and a fact, e.g. `[2208201530,{"part":{"len":61231,…}}]`. JSON lines cost three times the space and time of
+//! a binary log (8 MB for 12 hours, still nothing beside the media), but an operator can read them, `jq` can mend
+//! them, and a torn or zeroed tail is found by the checksum all the same.
+//!
+//! **Order of writes.** A part's bytes go before its line; a segment is synced, names included, before the line that
+//! begins the next one. So after a power loss only the last segment is in doubt, and since each part's line carries
+//! the part's own checksum, reading that one segment tells which of its parts are whole. After a killed process
+//! nothing is in doubt but the last line.
+//!
+//! **Faults.** What can't be written is lost, exactly: the segment ends with its last whole part, and the index says
+//! from when to when nothing was recorded as soon as it can be written again. The next segment begins cleanly.
+//!
+//! Everything here blocks; call it from a thread that may.
+
+mod catalogue;
+mod disk;
+mod error;
+mod fact;
+mod id;
+mod index;
+mod listing;
+mod recording;
+mod tracks;
+mod writer;
+
+pub use catalogue::{Entry, Recordings};
+pub use disk::{Disk, DiskFile, Local};
+pub use error::Error;
+pub use fact::{Finished, Loss, Meta};
+pub use id::{Id, IdError};
+pub use listing::{Listing, Segment};
+pub use recording::{Recording, StoredInit};
+pub use writer::Writer;

@@ -1,0 +1,163 @@
+//! The recordings in a folder.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use kaibo_media::UnixMillis;
+
+use crate::{
+    Error, Finished, Id, Local, Meta, Recording, Segment, StoredInit, Writer,
+    disk::open,
+    fact::{self, Fact},
+    recording::{INDEX, init_file, segment_file},
+};
+
+/// What a deleted recording is called until its files are gone. The dot keeps it apart from every id.
+const DELETED: &str = ".deleted-";
+/// Bytes at the end of an index that hold its last line, if that says that the recording is final.
+const TAIL: u64 = 4096;
+
+/// A recording in a list.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its name.
+    pub id: Id,
+    /// What it is of.
+    pub meta: Meta,
+    /// Whether, when and why it became final.
+    pub finished: Option<Finished>,
+}
+
+/// The folder that holds all recordings.
+#[derive(Clone, Debug)]
+pub struct Recordings {
+    root: PathBuf,
+}
+
+impl Recordings {
+    /// Makes the folder if it is not there.
+    pub fn new(root: impl Into<PathBuf>) -> Result<Self, Error> {
+        let root = root.into();
+        fs::create_dir_all(&root).map_err(Error::at(&root))?;
+        Ok(Self { root })
+    }
+
+    /// Begins a recording.
+    pub fn create(&self, id: &Id, meta: Meta) -> Result<Writer, Error> {
+        Writer::create(Local, &self.root, id, meta)
+    }
+
+    /// Goes on with a recording that was not finished.
+    pub fn reopen(&self, id: &Id, wall: UnixMillis) -> Result<Writer, Error> {
+        Writer::reopen(Local, &self.root, id, wall)
+    }
+
+    /// Reads what a recording holds. Of one that is being written use [`Writer::listing`].
+    pub fn open(&self, id: &Id) -> Result<Recording, Error> {
+        Recording::open(&self.root, id)
+    }
+
+    /// The bytes of a segment: exactly [`Segment::bytes`], unless somebody has tampered with the file.
+    pub fn segment(&self, id: &Id, segment: &Segment) -> Result<io::Take<File>, Error> {
+        let path = self.root.join(id.as_str()).join(segment_file(segment.number));
+        open(&path).map(|file| file.take(segment.bytes)).map_err(Error::at(&path))
+    }
+
+    /// The bytes of an initialisation section.
+    pub fn init(&self, id: &Id, init: &StoredInit) -> Result<Bytes, Error> {
+        let path = self.root.join(id.as_str()).join(init_file(init.number));
+        let mut bytes = Vec::new();
+        open(&path)
+            .and_then(|file| file.take(init.bytes).read_to_end(&mut bytes))
+            .map_err(Error::at(&path))?;
+        if bytes.len() as u64 != init.bytes || crc32fast::hash(&bytes) != init.crc {
+            return Err(Error::Corrupt(path));
+        }
+        Ok(bytes.into())
+    }
+
+    /// All recordings, oldest first. Reads two lines of each; what is no recording is passed over.
+    pub fn scan(&self) -> Result<Vec<Entry>, Error> {
+        let mut entries = Vec::new();
+        for found in fs::read_dir(&self.root).map_err(Error::at(&self.root))? {
+            let found = found.map_err(Error::at(&self.root))?;
+            let id = found.file_name().to_str().and_then(|name| name.parse::<Id>().ok());
+            // The type is that of the entry itself: a link to a folder is a link.
+            let folder = found.file_type().is_ok_and(|kind| kind.is_dir());
+            if let Some(id) = id.filter(|_| folder)
+                && let Ok(Some((meta, finished))) = ends(&found.path().join(INDEX))
+            {
+                entries.push(Entry { id, meta, finished });
+            }
+        }
+        entries.sort_by(|a, b| (a.meta.started, &a.id).cmp(&(b.meta.started, &b.id)));
+        Ok(entries)
+    }
+
+    /// Recordings that became final longer than `retention` ago.
+    pub fn expired(&self, now: UnixMillis, retention: Duration) -> Result<Vec<Id>, Error> {
+        let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+        let old = |finished: &Finished| finished.wall.0.saturating_add(retention) < now.0;
+        let entries = self.scan()?;
+        Ok(entries
+            .into_iter()
+            .filter(|entry| entry.finished.as_ref().is_some_and(old))
+            .map(|entry| entry.id)
+            .collect())
+    }
+
+    /// Deletes a recording. It is gone for everybody at once, even if the server is killed halfway; who reads one of
+    /// its files reads on.
+    pub fn delete(&self, id: &Id) -> Result<(), Error> {
+        let (dir, gone) = (self.root.join(id.as_str()), self.root.join(format!("{DELETED}{id}")));
+        if !fs::symlink_metadata(&dir).is_ok_and(|found| found.is_dir()) {
+            return Err(Error::Missing(id.clone()));
+        }
+        remove(&gone)?;
+        fs::rename(&dir, &gone).map_err(Error::at(&dir))?;
+        remove(&gone)
+    }
+
+    /// Removes what an interrupted [`Recordings::delete`] has left.
+    pub fn sweep(&self) -> Result<(), Error> {
+        for found in fs::read_dir(&self.root).map_err(Error::at(&self.root))? {
+            let found = found.map_err(Error::at(&self.root))?;
+            if found.file_name().to_str().is_some_and(|name| name.starts_with(DELETED)) {
+                remove(&found.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn remove(dir: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::at(dir)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The first line of an index, and the last one if it is that of a final recording.
+fn ends(path: &Path) -> io::Result<Option<(Meta, Option<Finished>)>> {
+    let mut file = open(path)?;
+    let mut head = Vec::new();
+    (&mut file).take(TAIL).read_to_end(&mut head)?;
+    let first = head.split_inclusive(|byte| *byte == b'\n').next().and_then(fact::read);
+    let Some(Ok(Fact::Opened(meta))) = first else { return Ok(None) };
+
+    let len = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.take(TAIL).read_to_end(&mut tail)?;
+    let last = tail.split_inclusive(|byte| *byte == b'\n').next_back().and_then(fact::read);
+    let finished = match last {
+        Some(Ok(Fact::Finished(finished))) => Some(finished),
+        _ => None,
+    };
+    Ok(Some((meta, finished)))
+}

@@ -1,0 +1,86 @@
+//! The few things that a recording asks of a file system, so that tests can stand in for a bad one.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    path::Path,
+};
+
+/// Where recordings are written.
+pub trait Disk {
+    /// A file open for appending.
+    type File: DiskFile;
+
+    /// Makes a folder that is not there yet.
+    fn create_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes an empty file in the place of whatever has the name.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Opens a file that is there.
+    fn append(&self, path: &Path) -> io::Result<Self::File>;
+
+    /// Makes the names in a folder outlive a power loss.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+}
+
+/// A file open for appending.
+pub trait DiskFile: Write {
+    /// Cuts the file to `len` bytes.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+
+    /// Makes the file's bytes outlive a power loss.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The local file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Local;
+
+impl Disk for Local {
+    type File = File;
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        // Removing comes first since a link would be followed otherwise; a new file never is one.
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => OpenOptions::new().append(true).create_new(true).open(path),
+        }
+    }
+
+    fn append(&self, path: &Path) -> io::Result<File> {
+        refuse_links(path)?;
+        OpenOptions::new().append(true).open(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+}
+
+impl DiskFile for File {
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Opens a regular file for reading; a link is none.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    refuse_links(path)?;
+    File::open(path)
+}
+
+fn refuse_links(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_file() {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"))
+}
