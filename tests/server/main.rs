@@ -1,0 +1,23 @@
+//! The whole server under test: the real binary, real encoders and players, real sockets. Every test has a server of
+//! its own, with free ports and an empty data folder.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod codecs;
+mod command_line;
+mod ending;
+mod exact;
+mod hostile;
+mod keys;
+mod outputs;
+mod replay;
+mod resume;
+mod rivals;
+mod server_restart;
+mod slow;
+mod support;

@@ -1,0 +1,159 @@
+//! An HLS viewer that keeps every segment, and checks every reload of the playlist against the rules.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use super::{
+    Kaibo,
+    hls_checker::{Checker, Playlist, Segment},
+    http, seconds, wait_for,
+};
+
+/// How often the playlist is reloaded: often enough to see every version of it.
+const RELOAD: Duration = Duration::from_millis(100);
+
+/// A viewer of one media playlist, in a thread of its own.
+pub struct Viewer {
+    pub url: String,
+    seen: Arc<Mutex<Seen>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Default)]
+pub struct Seen {
+    pub playlist: Option<Playlist>,
+    /// Every segment that was ever listed, with its bytes.
+    pub segments: BTreeMap<u64, (Segment, Vec<u8>)>,
+    /// Initialisation sections by their URI.
+    pub maps: BTreeMap<String, Vec<u8>>,
+    fault: Option<String>,
+}
+
+/// The media playlist that `/live/STREAM.m3u8` or `/live/STREAM/ts.m3u8` leads to.
+pub fn media_playlist(server: &Kaibo, way_in: &str) -> String {
+    let reply = server.get(way_in);
+    assert_eq!(reply.status, 200, "{way_in}: {}", reply.text());
+    let text = reply.text();
+    let uri = text.lines().find(|line| !line.starts_with('#') && !line.is_empty()).unwrap();
+    beside(&server.url(way_in), uri)
+}
+
+/// `uri` as it stands in the playlist at `url`.
+pub fn beside(url: &str, uri: &str) -> String {
+    format!("{}/{uri}", url.rsplit_once('/').unwrap().0)
+}
+
+impl Viewer {
+    /// Follows what `way_in` leads to. A server that is away for a while is no fault.
+    pub fn open(server: &Kaibo, way_in: &str) -> Self {
+        let url = media_playlist(server, way_in);
+        let (seen, stop) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
+        let thread = thread::spawn({
+            let (url, seen, stop) = (url.clone(), seen.clone(), stop.clone());
+            move || {
+                let mut checker = Checker::default();
+                while !stop.load(Ordering::Relaxed) {
+                    if let Err(fault) = look(&url, &mut checker, &seen) {
+                        seen.lock().unwrap().fault = Some(fault);
+                        return;
+                    }
+                    thread::sleep(RELOAD);
+                }
+            }
+        });
+        Self { url, seen, stop, thread: Some(thread) }
+    }
+
+    /// What it has seen so far.
+    ///
+    /// # Panics
+    /// If a reload broke a rule.
+    pub fn seen(&self) -> Seen {
+        let seen = self.seen.lock().unwrap().clone();
+        assert_eq!(seen.fault, None, "{}", self.url);
+        seen
+    }
+
+    /// Waits until what it has seen is as wanted.
+    pub fn wait_for(&self, what: &str, patience: Duration, wanted: impl Fn(&Seen) -> bool) -> Seen {
+        wait_for(what, patience, || {
+            let seen = self.seen();
+            wanted(&seen).then_some(seen)
+        })
+    }
+
+    /// Waits until the newest listed segment is number `number` or later.
+    pub fn wait_for_segment(&self, number: u64) -> Seen {
+        self.wait_for(&format!("segment {number}"), seconds(15), |seen| seen.segments.contains_key(&number))
+    }
+}
+
+impl Seen {
+    /// The segments that stand behind an `EXT-X-DISCONTINUITY`.
+    pub fn discontinuities(&self) -> Vec<u64> {
+        self.segments
+            .values()
+            .filter(|(segment, _)| segment.tagged)
+            .map(|(segment, _)| segment.number)
+            .collect()
+    }
+
+    /// All segments one after the other; fMP4 with every initialisation section where it first applies.
+    pub fn joined(&self) -> Vec<u8> {
+        let mut joined = Vec::new();
+        let mut map = None;
+        for (segment, bytes) in self.segments.values() {
+            if let Some(uri) = segment.map.as_ref().filter(|uri| map != Some(*uri)) {
+                joined.extend(&self.maps[uri]);
+            }
+            map = segment.map.as_ref();
+            joined.extend(bytes);
+        }
+        joined
+    }
+}
+
+fn look(url: &str, checker: &mut Checker, seen: &Mutex<Seen>) -> Result<(), String> {
+    let Ok(reply) = http::try_get(url, &[]) else { return Ok(()) };
+    if reply.status != 200 {
+        return Err(format!("the playlist answers {}: {}", reply.status, reply.text()));
+    }
+    let playlist = checker.observe(&reply.text())?;
+    for segment in &playlist.segments {
+        if let Some(uri) = segment.map.as_ref().filter(|uri| !seen.lock().unwrap().maps.contains_key(*uri)) {
+            let bytes = fetch(url, uri)?;
+            seen.lock().unwrap().maps.insert(uri.clone(), bytes);
+        }
+        if seen.lock().unwrap().segments.contains_key(&segment.number) {
+            continue;
+        }
+        let bytes = fetch(url, &segment.uri)?;
+        seen.lock().unwrap().segments.insert(segment.number, (segment.clone(), bytes));
+    }
+    seen.lock().unwrap().playlist = Some(playlist);
+    Ok(())
+}
+
+fn fetch(playlist: &str, uri: &str) -> Result<Vec<u8>, String> {
+    let url = beside(playlist, uri);
+    let reply = http::try_get(&url, &[]).map_err(|error| format!("{url}: {error}"))?;
+    if reply.status == 200 { Ok(reply.body) } else { Err(format!("{url}: {}", reply.status)) }
+}
+
+impl Drop for Viewer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread shows as a fault of the test in `seen`.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! What the tests are made with: a server, encoders, viewers and measuring tools.
+
+pub mod clip;
+pub mod flv;
+pub mod hls;
+#[path = "../../../crates/hls/tests/hls/checker.rs"]
+pub mod hls_checker;
+pub mod http;
+pub mod probe;
+pub mod push;
+pub mod rtmp;
+pub mod server;
+pub mod wait;
+
+pub use server::Kaibo;
+pub use wait::{seconds, wait_for, wait_until};

@@ -1,0 +1,218 @@
+//! A server of one's own.
+
+use std::{
+    cell::RefCell,
+    fs::{self, File},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use md5::{Digest, Md5};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    http::{self, Reply},
+    push::signal,
+    seconds, wait_for,
+};
+
+const PUSH_KEY: &str = "push-key-of-the-test-3f9c2b7a";
+pub const API_TOKEN: &str = "api-token-of-the-test-81d0e6c4";
+
+/// A running server. When it goes, its log has to be clean: no panic, no secret.
+pub struct Kaibo {
+    folder: TempDir,
+    process: Child,
+    pub at: Addresses,
+    /// Every `txSecret` handed out, none of which may ever be logged.
+    secrets: RefCell<Vec<String>>,
+}
+
+/// What `run.json` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    pub rtmp: String,
+    pub http: String,
+    pub api: String,
+}
+
+impl Kaibo {
+    /// Starts a server whose configuration is `config`, beside ports, folder and keys.
+    pub fn start(config: &str) -> Self {
+        let folder = tempfile::Builder::new().prefix("kaibo-test-").tempdir().unwrap();
+        fs::write(folder.path().join("config.toml"), config).unwrap();
+        let free = Addresses { rtmp: any_port(), http: any_port(), api: any_port() };
+        let process = spawn(&folder, &free);
+        let mut server = Self { folder, process, at: free, secrets: RefCell::default() };
+        server.at = server.listening();
+        server
+    }
+
+    /// As after a power cut of the process: nothing is said, nothing is closed.
+    pub fn kill9(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Asks the server to stop, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        signal("TERM", &self.process);
+        wait_for("the server stops", seconds(10), || self.process.try_wait().unwrap())
+    }
+
+    /// Starts the server again on the same data and the same ports. It was stopped or killed before.
+    pub fn restart(&mut self) {
+        self.process = spawn(&self.folder, &self.at);
+        assert_eq!(self.listening(), self.at);
+    }
+
+    fn listening(&mut self) -> Addresses {
+        let path = self.folder.path().join("data/run.json");
+        let run: Value = wait_for("run.json of the new process", seconds(10), || {
+            assert_eq!(self.process.try_wait().unwrap(), None, "the server did not start: {}", self.log());
+            let run: Value = serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?;
+            (run["pid"] == self.process.id()).then_some(run)
+        });
+        let at = |what: &str| run[what].as_str().unwrap().to_owned();
+        Addresses { rtmp: at("rtmp"), http: at("http"), api: at("api") }
+    }
+
+    /// Everything logged since the first start.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Resident memory in bytes.
+    pub fn memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+
+    /// Files of the data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Room for a test's own files.
+    pub fn scratch(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A URL that opens a push of `live/STREAM` for an hour.
+    pub fn push_url(&self, stream: &str) -> String {
+        format!("rtmp://{}/live/{stream}?{}", self.at.rtmp, self.signature(stream, 3600))
+    }
+
+    /// What signs push URLs.
+    pub fn push_key(&self) -> &str {
+        PUSH_KEY
+    }
+
+    /// `txSecret` and `txTime` of `stream`, made as Tencent's and WeChat's guides say. `valid_s` may be negative.
+    pub fn signature(&self, stream: &str, valid_s: i64) -> String {
+        let expires = unix_seconds() + valid_s;
+        self.signature_at(stream, &format!("{expires:08X}"))
+    }
+
+    pub fn signature_at(&self, stream: &str, tx_time: &str) -> String {
+        let secret = hex(&Md5::digest(format!("{PUSH_KEY}{stream}{tx_time}")));
+        self.secrets.borrow_mut().push(secret.clone());
+        format!("txSecret={secret}&txTime={tx_time}")
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.at.http)
+    }
+
+    /// What a viewer gets at `path`.
+    pub fn get(&self, path: &str) -> Reply {
+        http::get(&self.url(path), &[])
+    }
+
+    /// What a backend gets from the control API at `path`.
+    pub fn api(&self, path: &str) -> Value {
+        let url = format!("http://{}/api/v1{path}", self.at.api);
+        let reply = http::get(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))]);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.text());
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    pub fn api_post(&self, path: &str) -> Value {
+        let url = format!("http://{}/api/v1{path}", self.at.api);
+        let reply = http::post(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))]);
+        assert!(reply.status < 300, "{path}: {} {}", reply.status, reply.text());
+        serde_json::from_slice(&reply.body).unwrap()
+    }
+
+    /// Every broadcast of `live/STREAM`, newest first.
+    pub fn broadcasts(&self, stream: &str) -> Vec<Value> {
+        self.api(&format!("/broadcasts?stream={stream}"))["items"].as_array().unwrap().clone()
+    }
+
+    /// The newest broadcast of `live/STREAM`.
+    pub fn broadcast(&self, stream: &str) -> Value {
+        self.broadcasts(stream).first().unwrap_or(&Value::Null).clone()
+    }
+
+    /// Waits until `live/STREAM` is in `state`; the broadcast as it is then.
+    pub fn wait_for_state(&self, stream: &str, state: &str, patience: Duration) -> Value {
+        wait_for(&format!("{stream} is {state}"), patience, || {
+            let broadcast = self.broadcast(stream);
+            (broadcast["state"] == state).then_some(broadcast)
+        })
+    }
+}
+
+impl Drop for Kaibo {
+    fn drop(&mut self) {
+        // Both fail where the test has ended the process itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        let log = self.log();
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{log}--- end of the log ---");
+            return;
+        }
+        for trouble in ["panicked", "ERROR"] {
+            assert!(!log.contains(trouble), "the log tells of trouble:\n{log}");
+        }
+        let secrets = self.secrets.borrow();
+        for secret in secrets.iter().map(String::as_str).chain([PUSH_KEY, API_TOKEN]) {
+            assert!(!log.contains(secret), "the log gives {secret} away:\n{log}");
+        }
+    }
+}
+
+fn spawn(folder: &TempDir, at: &Addresses) -> Child {
+    let path = |name: &str| folder.path().join(name);
+    let log = File::options().create(true).append(true).open(path("log")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_kaibo"))
+        .args(["serve", "--config"])
+        .arg(path("config.toml"))
+        .env("KAIBO__DATA_DIR", path("data"))
+        .env("KAIBO__RTMP__LISTEN", &at.rtmp)
+        .env("KAIBO__HTTP__LISTEN", &at.http)
+        .env("KAIBO__API__LISTEN", &at.api)
+        .env("KAIBO__AUTH__PUSH__KEY", PUSH_KEY)
+        .env("KAIBO__API__TOKENS", format!("[{{ name = \"test\", token = \"{API_TOKEN}\" }}]"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn any_port() -> String {
+    "127.0.0.1:0".into()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn unix_seconds() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
