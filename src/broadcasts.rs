@@ -4,16 +4,17 @@ mod actor;
 mod status;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
 };
 
 use dashmap::{DashMap, Entry};
 use kaibo_broadcast::{
-    App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Policy, Publish, Refusal, Stream,
+    App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Policy, Publish, Refusal,
+    Stream,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -31,10 +32,34 @@ const HISTORY: usize = 10_000;
 /// Every broadcast that is not over, and those that ended lately.
 #[derive(Default)]
 pub struct Broadcasts {
-    /// The newest of each name.
+    /// The newest of each name, while its media is in memory.
     by_name: DashMap<(App, Stream), Arc<Handle>>,
     by_id: DashMap<BroadcastId, Arc<Handle>>,
-    history: Mutex<VecDeque<Arc<Status>>>,
+    past: Mutex<Past>,
+}
+
+/// Broadcasts whose media is no longer in memory; at most [`HISTORY`] of them.
+#[derive(Default)]
+struct Past {
+    /// In the order of their retirement.
+    order: VecDeque<Arc<Status>>,
+    /// The last one of each name.
+    by_name: HashMap<(App, Stream), Arc<Status>>,
+}
+
+impl Past {
+    fn push(&mut self, status: Arc<Status>) {
+        if self.order.len() >= HISTORY
+            && let Some(oldest) = self.order.pop_front()
+        {
+            let name = (oldest.app.clone(), oldest.stream.clone());
+            if self.by_name.get(&name).is_some_and(|last| last.id == oldest.id) {
+                self.by_name.remove(&name);
+            }
+        }
+        self.by_name.insert((status.app.clone(), status.stream.clone()), status.clone());
+        self.order.push_back(status);
+    }
 }
 
 /// One broadcast, as everybody but its actor sees it.
@@ -49,13 +74,27 @@ pub struct Handle {
 
 /// What the actor is asked.
 enum Command {
-    Publish { publish: Publish, reply: oneshot::Sender<Result<Push, Refusal>> },
+    Publish {
+        publish: Publish,
+        reply: oneshot::Sender<Result<Push, Refusal>>,
+    },
     /// A keyframe is here; answered once what follows from it is done.
-    Keyframe { epoch: Epoch, reply: oneshot::Sender<()> },
-    Down { epoch: Epoch, cause: DownCause },
-    Control { event: Event, reply: oneshot::Sender<Result<(), CommandConflict>> },
+    Keyframe {
+        epoch: Epoch,
+        reply: oneshot::Sender<()>,
+    },
+    Down {
+        epoch: Epoch,
+        cause: DownCause,
+    },
+    Control {
+        event: Event,
+        reply: oneshot::Sender<Result<(), CommandConflict>>,
+    },
     /// The server stops: bring everything to the disk.
-    Close { reply: oneshot::Sender<()> },
+    Close {
+        reply: oneshot::Sender<()>,
+    },
 }
 
 /// An accepted push: the publisher's side of a broadcast.
@@ -130,9 +169,15 @@ impl Handle {
 }
 
 impl Broadcasts {
-    /// The newest broadcast of a name, over or not.
+    /// The newest broadcast of a name, while its media is in memory.
     pub fn named(&self, app: &App, stream: &Stream) -> Option<Arc<Handle>> {
         self.by_name.get(&(app.clone(), stream.clone())).map(|found| found.clone())
+    }
+
+    /// What is known of the newest broadcast of a name.
+    pub fn named_status(&self, app: &App, stream: &Stream) -> Option<Arc<Status>> {
+        let now = self.named(app, stream).map(|handle| handle.status());
+        now.or_else(|| self.past().by_name.get(&(app.clone(), stream.clone())).cloned())
     }
 
     /// The broadcast `id`, while its media is in memory.
@@ -145,8 +190,7 @@ impl Broadcasts {
         if let Some(handle) = self.get(id) {
             return Some(handle.status());
         }
-        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-        history.iter().find(|status| status.id == *id).cloned()
+        self.past().order.iter().find(|status| status.id == *id).cloned()
     }
 
     /// Every broadcast in memory.
@@ -157,7 +201,7 @@ impl Broadcasts {
     /// What is known of every broadcast, newest first.
     pub fn statuses(&self) -> Vec<Arc<Status>> {
         let mut statuses: Vec<_> = self.by_id.iter().map(|entry| entry.value().status()).collect();
-        statuses.extend(self.history.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        statuses.extend(self.past().order.iter().cloned());
         statuses.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         statuses
     }
@@ -191,7 +235,7 @@ impl Broadcasts {
         let entry = self.by_name.entry((app.clone(), stream.clone()));
         let status = match &entry {
             Entry::Occupied(known) => Some(known.get().status()),
-            Entry::Vacant(_) => None,
+            Entry::Vacant(_) => self.past().by_name.get(entry.key()).cloned(),
         };
         let door = kaibo_broadcast::Door {
             banned_until: None,
@@ -222,15 +266,17 @@ impl Broadcasts {
 
     /// Drops the media of a broadcast that is over. `remember`: it stays in the list of broadcasts.
     fn retire(&self, handle: &Handle, remember: bool) {
-        self.by_name.remove_if(&(handle.app.clone(), handle.stream.clone()), |_, known| known.id == handle.id);
-        self.by_id.remove(&handle.id);
+        // In this order: whoever looks meanwhile finds it at least once.
         if remember {
-            let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
-            if history.len() >= HISTORY {
-                history.pop_front();
-            }
-            history.push_back(handle.status());
+            self.past().push(handle.status());
         }
+        self.by_name
+            .remove_if(&(handle.app.clone(), handle.stream.clone()), |_, known| known.id == handle.id);
+        self.by_id.remove(&handle.id);
+    }
+
+    fn past(&self) -> MutexGuard<'_, Past> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings every broadcast to the disk before the server stops.

@@ -136,11 +136,15 @@ fn url(
 
 fn load(path: Option<&Path>) -> Result<Settings, String> {
     // Variables that aren't Unicode can't be ours.
-    let env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let env = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     config::load(path, env).map_err(|error| error.to_string())
 }
 
 /// The runtime of every command that opens sockets.
 pub fn runtime() -> Result<tokio::runtime::Runtime, String> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| format!("no runtime: {error}"))
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))
 }

@@ -43,7 +43,8 @@ impl Drop for TemporaryFolder {
 /// Runs until SIGTERM or SIGINT.
 pub fn run() -> Result<(), String> {
     let folder = TemporaryFolder::create().map_err(|error| format!("no temporary folder: {error}"))?;
-    let env = std::env::vars_os().filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
+    let env = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
     let mut settings = config::load(None, env).map_err(|error| error.to_string())?;
     settings.config.data_dir = folder.0.clone();
     settings.config.log.level = "warn".into();
@@ -94,6 +95,10 @@ fn print(folder: &Path, addresses: &Addresses, play: &access::PlayUrls, push: &a
     println!("\nPush something of your own (OBS: Settings, Stream, Service \"Custom\"):");
     println!("  Server    {}", push.server);
     println!("  Key       make one with the API's POST /push-urls");
-    println!("\nControl API  {}/api/v1/broadcasts  (token: {})", addresses.api, folder.join("secrets.toml").display());
+    println!(
+        "\nControl API  {}/api/v1/broadcasts  (token: {})",
+        addresses.api,
+        folder.join("secrets.toml").display()
+    );
     println!("Ctrl-C stops it and removes its data.");
 }

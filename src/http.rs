@@ -96,7 +96,9 @@ async fn answer(call: Call) -> Response<Body> {
     let mut response = match *call.request.method() {
         Method::GET | Method::HEAD => route(call).await.unwrap_or_else(Response::from),
         Method::OPTIONS => preflight(),
-        _ => Problem::method_not_allowed("GET, HEAD and OPTIONS").into(),
+        _ => Problem::method_not_allowed("GET, HEAD and OPTIONS")
+            .with_header(header::ALLOW, "GET, HEAD, OPTIONS")
+            .into(),
     };
     reply::allow_origin(&server.settings.config.http.cors_origins, &origin, &mut response);
     server.metrics.http_response(response.status());
@@ -115,7 +117,7 @@ async fn route(call: Call) -> Result<Response<Body>, Problem> {
         ["assets", file] => watch::asset(&call, file),
         ["favicon.ico"] => watch::asset(&call, "favicon.svg"),
         ["status", app, stream] => output::status::answer(&call, app, stream),
-        ["replay", file] => output::replay::playlist(&call, file),
+        ["replay", file] => output::replay::playlist(&call, file).await,
         ["replay", broadcast, file] => output::replay::file(&call, broadcast, file).await,
         [app, file] => match file.rsplit_once('.') {
             Some((stream, "flv")) => output::flv::answer(call, app, stream).await,

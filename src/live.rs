@@ -272,6 +272,11 @@ impl Live {
         self.window().multivariant(uri)
     }
 
+    /// `EXT-X-TARGETDURATION` in seconds, known with the first segment.
+    pub fn target_duration(&self) -> Option<u32> {
+        self.window().target_duration()
+    }
+
     /// The media playlist, once there is a segment; `query` goes to every address in it.
     pub fn playlist(&self, format: Format, query: &str) -> Option<Playlist> {
         let (text, version, target_duration) = {
@@ -307,7 +312,10 @@ impl Live {
             match frames.next(&mut batch).await {
                 Next::Entries => batch.drain(..).for_each(|Queued(item)| segmenter.push(&item, &mut cuts)),
                 Next::Lagged { skipped } => {
-                    tracing::warn!(skipped, "frames left out of HLS and of the recording: this machine is too slow");
+                    tracing::warn!(
+                        skipped,
+                        "frames left out of HLS and of the recording: this machine is too slow"
+                    );
                     segmenter.push(&Item::Break, &mut cuts);
                 }
                 Next::End => break,

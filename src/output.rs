@@ -6,15 +6,17 @@ pub mod replay;
 pub mod rtmp;
 pub mod status;
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Instant};
 
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use hyper::StatusCode;
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde_json::json;
 
 use crate::{
-    broadcasts::Handle,
+    broadcasts::{Handle, Status},
     http::Call,
     problem::Problem,
     server::Server,
@@ -26,16 +28,23 @@ pub fn playable(call: &Call, app: &str, stream: &str) -> Result<Arc<Handle>, Pro
     let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
         return Err(Problem::not_found());
     };
-    let Some(broadcast) = call.server.broadcasts.named(&app, &stream) else {
-        return Err(not_started("nothing is broadcast under this name"));
-    };
+    let broadcast = named(call, &app, &stream)?;
     match broadcast.status().state {
         State::Live | State::Interrupted { .. } | State::Paused => Ok(broadcast),
         State::Created | State::Preview => Err(not_started("the broadcast has not started")),
-        State::Ended { .. } => Err(ended(&broadcast)),
+        State::Ended { .. } => Err(ended(&broadcast.status())),
         State::Banned { .. } => Err(banned()),
         State::Expired => Err(expired()),
     }
+}
+
+/// The newest broadcast of a name, if its media is in memory.
+pub fn named(call: &Call, app: &App, stream: &Stream) -> Result<Arc<Handle>, Problem> {
+    let broadcasts = &call.server.broadcasts;
+    broadcasts.named(app, stream).ok_or_else(|| match broadcasts.named_status(app, stream) {
+        Some(status) => ended(&status),
+        None => not_started("nothing is broadcast under this name"),
+    })
 }
 
 /// 404 for a name without a public broadcast.
@@ -49,14 +58,21 @@ pub fn expired() -> Problem {
 }
 
 /// 404 for a broadcast that is over, with the replay's address.
-pub fn ended(broadcast: &Handle) -> Problem {
-    let replay = broadcast.status().recorded.then(|| json!({ "hls": replay_url(broadcast.id()) }));
+pub fn ended(status: &Status) -> Problem {
+    let replay = status.recorded.then(|| json!({ "hls": replay_url(&status.id) }));
     Problem::new(StatusCode::NOT_FOUND, "ended", "the broadcast is over").with("replay", json!(replay))
 }
 
 /// 403 for a banned stream.
 pub fn banned() -> Problem {
     Problem::new(StatusCode::FORBIDDEN, "banned", "this stream is banned")
+}
+
+/// `text` compressed.
+pub fn gzip(text: &[u8]) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
+    // Writing to a Vec can't fail.
+    encoder.write_all(text).and_then(|()| encoder.finish()).map(Bytes::from).unwrap_or_default()
 }
 
 /// Path of a replay's playlist.

@@ -93,7 +93,12 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
         cursor
     }
 
-    async fn package(self: Arc<Self>, mut frames: Cursor<Queued>, blocks: Publisher<Shared>, made: Ring<Shared>) {
+    async fn package(
+        self: Arc<Self>,
+        mut frames: Cursor<Queued>,
+        blocks: Publisher<Shared>,
+        made: Ring<Shared>,
+    ) {
         let mut packager = Packager::new(self.format);
         let mut batch = Vec::new();
         let mut watched = Instant::now();

@@ -34,7 +34,11 @@ impl Problem {
 
     /// 405.
     pub fn method_not_allowed(allowed: &str) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this address takes {allowed}"))
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            format!("this address takes {allowed}"),
+        )
     }
 
     /// 422: understood, but not to be done as it is.

@@ -1,11 +1,309 @@
-//! placeholder
-use std::{path::Path, sync::Arc};
-use crate::{live::{Live, Recorded}, server::Server};
-pub struct Recordings;
-impl Recordings {
-    pub async fn open(_: &Path) -> std::io::Result<Self> { Ok(Self) }
-    pub async fn sweep(server: Arc<Server>) { server.stopping().wait().await }
+//! Recordings: one slow reader per broadcast that writes what the live window shows, and the list of all of them.
+
+use std::{
+    io::{self, Read},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use kaibo_broadcast::Broadcast;
+use kaibo_hub::{Cursor, Next};
+use kaibo_media::UnixMillis;
+use kaibo_replay::{Error, Id, Listing, Meta, Recording, Segment, Writer};
+use tokio::{
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, interval},
+};
+
+use crate::{
+    access::unix_now,
+    live::{Live, Recorded},
+    server::Server,
+    telemetry::Metrics,
+};
+
+/// How often recordings that are past their retention are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
+
+/// Final recordings whose index is kept in memory: 12 h take 1.5 MiB each.
+const READ: usize = 32;
+
+/// Every recording of the server.
+pub struct Recordings {
+    disk: kaibo_replay::Recordings,
+    growing: DashMap<Id, Growing>,
+    /// Read lately, the newest last.
+    read: Mutex<Vec<(Id, Arc<Recording>)>>,
 }
-pub fn start(_: &Arc<Server>, _: &kaibo_broadcast::Broadcast, _: std::time::Duration, mut cuts: kaibo_hub::Cursor<Recorded>, _: Arc<Live>) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(async move { let mut b = Vec::new(); while cuts.next(&mut b).await != kaibo_hub::Next::End {} })
+
+/// A recording that is being written.
+#[derive(Clone)]
+pub struct Growing {
+    pub listing: Arc<Listing>,
+    /// Knows its target duration.
+    pub live: Arc<Live>,
+}
+
+/// A recording, as those who play it see it.
+pub enum Replay {
+    Growing(Growing),
+    Final(Arc<Recording>),
+}
+
+impl Recordings {
+    /// Takes up the recordings in `root`: what an interrupted delete has left is removed, and what a killed server
+    /// has left open is repaired and made final.
+    pub async fn open(root: &Path) -> Result<Self, Error> {
+        let root = root.to_path_buf();
+        let opened = spawn_blocking(move || {
+            let disk = kaibo_replay::Recordings::new(root)?;
+            disk.sweep()?;
+            for entry in disk.scan()?.into_iter().filter(|entry| entry.finished.is_none()) {
+                let wall = UnixMillis(unix_now().0);
+                let closed =
+                    disk.reopen(&entry.id, wall).and_then(|mut writer| writer.finish("server_stopped", wall));
+                match closed {
+                    Ok(finished) => {
+                        tracing::info!(recording = %entry.id, segments = finished.segments, "repaired a recording");
+                    }
+                    // One that can't be mended must not keep the server from starting.
+                    Err(error) => tracing::error!(recording = %entry.id, %error, "can't repair a recording"),
+                }
+            }
+            Ok(disk)
+        });
+        let disk = blocking(opened).await?;
+        Ok(Self { disk, growing: DashMap::new(), read: Mutex::default() })
+    }
+
+    /// The recording `id`.
+    pub async fn find(&self, id: &Id) -> Result<Replay, Error> {
+        if let Some(growing) = self.growing.get(id) {
+            return Ok(Replay::Growing(growing.clone()));
+        }
+        if let Some((_, recording)) = self.lock().iter().find(|(known, _)| known == id) {
+            return Ok(Replay::Final(recording.clone()));
+        }
+        let recording = Arc::new(self.read_index(id).await?);
+        if recording.finished().is_some() {
+            let mut read = self.lock();
+            if read.len() >= READ {
+                read.remove(0);
+            }
+            read.push((id.clone(), recording.clone()));
+        }
+        Ok(Replay::Final(recording))
+    }
+
+    /// The bytes of a segment.
+    pub async fn segment(&self, id: &Id, segment: Segment) -> Result<Bytes, Error> {
+        let (disk, id) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || {
+            let mut bytes = Vec::with_capacity(usize::try_from(segment.bytes).unwrap_or(0));
+            disk.segment(&id, &segment)?.read_to_end(&mut bytes).map_err(unreadable)?;
+            Ok(bytes.into())
+        }))
+        .await
+    }
+
+    /// The bytes of initialisation section `number`; `None` if there is none.
+    pub async fn init(&self, id: &Id, number: u32) -> Result<Option<Bytes>, Error> {
+        let recording = match self.find(id).await? {
+            Replay::Final(recording) => recording,
+            Replay::Growing(growing) => match growing.live.init(number) {
+                Some(init) => return Ok(Some(init.bytes.clone())),
+                // It has left the live window.
+                None => Arc::new(self.read_index(id).await?),
+            },
+        };
+        let (disk, id) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || {
+            recording
+                .inits()
+                .iter()
+                .find(|init| init.number == number)
+                .map(|init| disk.init(&id, init))
+                .transpose()
+        }))
+        .await
+    }
+
+    async fn read_index(&self, id: &Id) -> Result<Recording, Error> {
+        let (disk, id) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || disk.open(&id))).await
+    }
+
+    /// Deletes recordings that are past their retention, until the server stops.
+    pub async fn sweep(server: Arc<Server>) {
+        let mut stopping = server.stopping();
+        let mut hourly = interval(SWEEP);
+        loop {
+            tokio::select! {
+                _ = hourly.tick() => {
+                    let server = server.clone();
+                    let swept = spawn_blocking(move || server.recordings.delete_expired(&server));
+                    if let Err(error) = blocking(swept).await {
+                        tracing::error!(%error, "can't look for old recordings");
+                    }
+                }
+                () = stopping.wait() => return,
+            }
+        }
+    }
+
+    fn delete_expired(&self, server: &Server) -> Result<(), Error> {
+        let now = unix_now();
+        for entry in self.disk.scan()? {
+            let retention = server.settings.app(&entry.meta.app).record.retention.0;
+            let Some(finished) = entry.finished else { continue };
+            if now.since(kaibo_broadcast::Millis(finished.wall.0)) <= retention {
+                continue;
+            }
+            self.lock().retain(|(known, _)| *known != entry.id);
+            match self.disk.delete(&entry.id) {
+                Ok(()) => tracing::info!(recording = %entry.id, "deleted: past its retention"),
+                Err(error) => tracing::error!(recording = %entry.id, %error, "can't delete an old recording"),
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Id, Arc<Recording>)>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unreadable(source: io::Error) -> Error {
+    Error::Io { path: "a recording".into(), source }
+}
+
+/// What a blocking task answers. One that panicked says so in the log.
+async fn blocking<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+    task.await.unwrap_or_else(|error| Err(unreadable(io::Error::other(error))))
+}
+
+/// Writes `cuts` until they end. The recording is final if the broadcast is over by then, else it stays open.
+pub fn start(
+    server: &Arc<Server>,
+    broadcast: &Broadcast,
+    sync: Duration,
+    cuts: Cursor<Recorded>,
+    live: Arc<Live>,
+) -> JoinHandle<()> {
+    let server = server.clone();
+    let (id, app, stream) =
+        (broadcast.id().to_string(), broadcast.app().to_string(), broadcast.stream().to_string());
+    tokio::spawn(async move {
+        let Ok(id) = id.parse::<Id>() else { return };
+        let meta = Meta { app, stream, started: UnixMillis(unix_now().0) };
+        let (disk, named) = (server.recordings.disk.clone(), id.clone());
+        let writer = match blocking(spawn_blocking(move || disk.create(&named, meta))).await {
+            Ok(writer) => writer,
+            Err(error) => {
+                server.metrics.record_errors.inc();
+                tracing::error!(recording = %id, %error, "this broadcast is not recorded");
+                return;
+            }
+        };
+        server
+            .recordings
+            .growing
+            .insert(id.clone(), Growing { listing: writer.listing(), live: live.clone() });
+        let recorder = Recorder {
+            id: id.clone(),
+            writer,
+            sync,
+            synced: Instant::now(),
+            metrics: server.metrics.clone(),
+        };
+        recorder.run(cuts, &live).await;
+        server.recordings.growing.remove(&id);
+    })
+}
+
+/// The recorder of one broadcast.
+struct Recorder {
+    id: Id,
+    writer: Writer,
+    /// The longest time between two syncs.
+    sync: Duration,
+    synced: Instant,
+    metrics: Arc<Metrics>,
+}
+
+impl Recorder {
+    async fn run(mut self, mut cuts: Cursor<Recorded>, live: &Live) {
+        let mut batch = Vec::new();
+        loop {
+            let next = cuts.next(&mut batch).await;
+            let cut = std::mem::take(&mut batch);
+            // The disk may take its time: the recorder waits in a thread that may block, and what comes meanwhile
+            // waits in the ring.
+            let written = spawn_blocking(move || {
+                match next {
+                    Next::Entries => self.write(&cut),
+                    Next::Lagged { .. } => self.note(|writer| writer.missed("the disk was too slow")),
+                    Next::End => {}
+                }
+                self
+            });
+            match written.await {
+                Ok(recorder) => self = recorder,
+                Err(error) => return tracing::error!(%error, "the recorder failed; the recording ends here"),
+            }
+            if next == Next::End {
+                return self.end(live).await;
+            }
+        }
+    }
+
+    fn write(&mut self, cuts: &[Recorded]) {
+        for Recorded(cut) in cuts {
+            self.note(|writer| writer.write(cut));
+        }
+        if self.synced.elapsed() >= self.sync {
+            self.note(Writer::sync);
+            self.synced = Instant::now();
+        }
+    }
+
+    async fn end(mut self, live: &Live) {
+        let reason = live.end_reason();
+        let ended = spawn_blocking(move || match reason {
+            Some(reason) => match self.writer.finish(reason.name(), UnixMillis(unix_now().0)) {
+                Ok(finished) => {
+                    let (bytes, segments) = (finished.bytes, finished.segments);
+                    tracing::info!(recording = %self.id, bytes, segments, truncated = finished.truncated, "replay.ready");
+                }
+                Err(error) => self.fault(&error),
+            },
+            None => self.note(Writer::sync),
+        });
+        // A panic is logged where it happens.
+        let _ = ended.await;
+    }
+
+    /// Does something to the recording. A fault is told when it begins and when it is over, not for every cut.
+    fn note(&mut self, act: impl FnOnce(&mut Writer) -> Result<(), Error>) {
+        let was_losing = self.writer.losing().is_some();
+        let done = act(&mut self.writer);
+        match (was_losing, done) {
+            (false, Err(error)) => self.fault(&error),
+            (true, Err(_)) => {
+                self.metrics.record_errors.inc();
+            }
+            (true, Ok(())) if self.writer.losing().is_none() => {
+                tracing::info!(recording = %self.id, "recording goes on");
+            }
+            (_, Ok(())) => {}
+        }
+    }
+
+    fn fault(&self, error: &Error) {
+        self.metrics.record_errors.inc();
+        tracing::error!(recording = %self.id, %error, "recording fails; live goes on");
+    }
 }

@@ -18,7 +18,12 @@ use tokio::{
 };
 
 use crate::{
-    access::{Access, unix_now}, api, broadcasts::Broadcasts, config::Settings, http, input, recorder::Recordings,
+    access::{Access, unix_now},
+    api,
+    broadcasts::Broadcasts,
+    config::Settings,
+    http, input,
+    recorder::Recordings,
     telemetry::Metrics,
 };
 
@@ -69,6 +74,8 @@ pub enum StartError {
     Listen { what: &'static str, address: SocketAddr, error: io::Error },
     #[error("can't use {path}: {error}")]
     Data { path: PathBuf, error: io::Error },
+    #[error("recordings: {0}")]
+    Recordings(#[from] kaibo_replay::Error),
     #[error("authentication is on, but {0}")]
     Key(#[from] EmptyKey),
 }
@@ -100,7 +107,7 @@ impl Server {
         let (api, api_at) = listen("the API", config.api.listen).await?;
         let addresses = Listening { pid: std::process::id(), rtmp: rtmp_at, http: http_at, api: api_at };
         let media = config.data_dir.join("media");
-        let recordings = Recordings::open(&media).await.map_err(|error| data(&media, error))?;
+        let recordings = Recordings::open(&media).await?;
         let run = config.data_dir.join("run.json");
         let server = Arc::new(Self {
             access: Access::new(&settings)?,

@@ -66,5 +66,6 @@ pub fn for_publisher(stream: &TcpStream, idle: Duration) {
     let socket = SockRef::from(stream);
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_user_timeout(Some(idle));
-    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(idle / 2).with_interval(Duration::from_secs(2)));
+    let _ = socket
+        .set_tcp_keepalive(&TcpKeepalive::new().with_time(idle / 2).with_interval(Duration::from_secs(2)));
 }

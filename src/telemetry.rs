@@ -1,6 +1,6 @@
 //! Logs and metrics.
 
-use std::sync::atomic::AtomicI64;
+use std::{io::IsTerminal, sync::atomic::AtomicI64};
 
 use hyper::StatusCode;
 use prometheus_client::{
@@ -14,8 +14,11 @@ use crate::config::{Log, LogFormat};
 
 /// Starts logging to standard error.
 pub fn start(log: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|error| format!("log.level {:?}: {error}", log.level))?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let filter =
+        EnvFilter::try_new(&log.level).map_err(|error| format!("log.level {:?}: {error}", log.level))?;
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     // A second start (the demo's server in one process with its publisher) keeps the first one's settings.
     let _ = match log.format {
         LogFormat::Text => lines.with_target(false).try_init(),
@@ -79,7 +82,11 @@ impl Metrics {
     /// Everything in the OpenMetrics text format.
     pub fn render(&self) -> String {
         let mut registry = Registry::with_prefix("kaibo");
-        registry.register("build", "The version that runs", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         registry.register("broadcasts", "Broadcasts that are not over", self.broadcasts.clone());
         registry.register("publishers", "Connected publishers", self.publishers.clone());
         registry.register("viewers", "Connected viewers", self.viewers.clone());

@@ -29,7 +29,8 @@ pub fn page(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Prob
         return Err(Problem::new(StatusCode::NOT_FOUND, "built_without_web", detail));
     };
     let mut response = content("text/html; charset=utf-8", Cache::Revalidate, page.data).answer(call);
-    for (name, value) in [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")] {
+    for (name, value) in [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")]
+    {
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
     Ok(response)

@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use kaibo_broadcast::{Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State};
+use kaibo_broadcast::{
+    Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State,
+};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Duration, Instant, sleep, timeout_at},
@@ -223,8 +225,11 @@ impl Actor {
     }
 
     fn close(&mut self, epoch: Epoch, cause: DownCause) {
-        if let Some(close) =
-            self.accepted.as_mut().filter(|accepted| accepted.epoch == epoch).and_then(|accepted| accepted.close.take())
+        if let Some(close) = self
+            .accepted
+            .as_mut()
+            .filter(|accepted| accepted.epoch == epoch)
+            .and_then(|accepted| accepted.close.take())
         {
             // An error is a publisher who is gone already.
             let _ = close.send(cause);
@@ -246,7 +251,9 @@ impl Actor {
                 self.server.metrics.resumes.inc();
                 tracing::info!(%broadcast, %name, gap_ms = gap.as_millis() as u64, "broadcast.resumed");
             }
-            Notice::Ended { reason } => tracing::info!(%broadcast, %name, reason = reason.name(), "broadcast.ended"),
+            Notice::Ended { reason } => {
+                tracing::info!(%broadcast, %name, reason = reason.name(), "broadcast.ended")
+            }
             notice => tracing::info!(%broadcast, %name, "{}", notice.name()),
         }
     }

@@ -56,8 +56,12 @@ async fn publish(server: SocketAddr, app: &str, key: &str) -> Result<(), Failure
                     let request = session.request_publishing(key.to_string(), PublishRequestType::Live)?;
                     act(&mut stream, vec![request]).await?;
                 }
-                ClientSessionEvent::PublishRequestAccepted => return send_clip(&mut stream, &mut session).await,
-                ClientSessionEvent::ConnectionRequestRejected { description } => return Err(description.into()),
+                ClientSessionEvent::PublishRequestAccepted => {
+                    return send_clip(&mut stream, &mut session).await;
+                }
+                ClientSessionEvent::ConnectionRequestRejected { description } => {
+                    return Err(description.into());
+                }
                 _ => {}
             }
         }
@@ -81,7 +85,9 @@ async fn shake_hands(stream: &mut TcpStream) -> Result<Vec<u8>, Failure> {
             return Err("the server closed the connection in the handshake".into());
         }
         match handshake.process_bytes(input.get(..length).unwrap_or_default())? {
-            HandshakeProcessResult::InProgress { response_bytes } => stream.write_all(&response_bytes).await?,
+            HandshakeProcessResult::InProgress { response_bytes } => {
+                stream.write_all(&response_bytes).await?
+            }
             HandshakeProcessResult::Completed { response_bytes, remaining_bytes } => {
                 stream.write_all(&response_bytes).await?;
                 return Ok(remaining_bytes);

@@ -94,8 +94,14 @@ impl Publisher {
 
     /// Timed script data.
     pub async fn data(&mut self, time_ms: u32, values: Bytes) -> Result<(), AssemblyError> {
-        let packet =
-            Packet { track: TrackId::Data, time_ms, composition_ms: 0, nanos: 0, keyframe: false, data: values };
+        let packet = Packet {
+            track: TrackId::Data,
+            time_ms,
+            composition_ms: 0,
+            nanos: 0,
+            keyframe: false,
+            data: values,
+        };
         self.take(Input::Packet(packet)).await
     }
 

@@ -170,7 +170,7 @@ impl Session {
     }
 
     async fn converse(&mut self) -> Ended {
-        let deadline = Instant::now() + GREETING;
+        let mut deadline = Instant::now() + GREETING;
         loop {
             let event = match timeout_at(deadline, self.next_event()).await {
                 Ok(Ok(event)) => event,
@@ -187,8 +187,8 @@ impl Session {
                 _ => continue,
             };
             match done {
-                // A clean end; the same connection may publish again, within a fresh greeting.
-                Ok(()) => return Box::pin(self.converse()).await,
+                // A clean end; the same connection may publish again.
+                Ok(()) => deadline = Instant::now() + GREETING,
                 Err(ended) => return ended,
             }
         }
@@ -277,7 +277,9 @@ impl Session {
         let cause = match &ended {
             Ok(()) => DownCause::DeleteStream,
             // The encoder ended the stream in its own way before it closed (media.md's "EOS then FIN").
-            Err(Ended::Closed | Ended::Io(_)) if publisher.said_goodbye_within(EOS) => DownCause::DeleteStream,
+            Err(Ended::Closed | Ended::Io(_)) if publisher.said_goodbye_within(EOS) => {
+                DownCause::DeleteStream
+            }
             Err(ended) => ended.cause(),
         };
         publisher.push.down(cause).await;
@@ -297,7 +299,9 @@ impl Session {
         }
         let publish = match server.access.push(&app, &stream, query, unix_now()) {
             Ok(credential) => Publish { credential, expired: false },
-            Err(KeyError::Expired { credential, .. }) => Publish { credential: Some(credential), expired: true },
+            Err(KeyError::Expired { credential, .. }) => {
+                Publish { credential: Some(credential), expired: true }
+            }
             Err(error) => {
                 server.access.refused(self.peer.ip());
                 return Err(error.into());

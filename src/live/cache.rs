@@ -2,14 +2,14 @@
 
 use std::{
     collections::VecDeque,
-    io::Write,
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
-use flate2::{Compression, write::GzEncoder};
 use kaibo_container::ts;
 use kaibo_hls::{Format, Segment};
+
+use crate::output::gzip;
 
 /// TS segments kept: twice what a window usually lists.
 const TS_SEGMENTS: usize = 32;
@@ -38,9 +38,7 @@ impl Zipped {
         if let Some(known) = newest.as_ref().filter(|known| known.text.as_ptr() == text.as_ptr()) {
             return known.gzip.clone();
         }
-        let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 4), Compression::fast());
-        // Writing to a Vec can't fail.
-        let gzip = encoder.write_all(text).and_then(|()| encoder.finish()).map(Bytes::from).unwrap_or_default();
+        let gzip = gzip(text);
         *newest = Some(Zip { text: text.clone(), gzip: gzip.clone() });
         gzip
     }

@@ -8,7 +8,7 @@ use kaibo_container::flv::Flv;
 
 pub use stream::Stream;
 
-use super::{playable, play_key};
+use super::{play_key, playable};
 use crate::{
     http::{Body, Call},
     problem::Problem,

@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_hls::Format;
 
-use super::{banned, ended, expired, not_started, play_key};
+use super::{banned, ended, expired, named, not_started, play_key};
 use crate::{
     broadcasts::Handle,
     http::{Body, Cache, Call, Content},
@@ -23,13 +23,16 @@ const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 /// `/APP/STREAM.m3u8` and `/APP/STREAM/ts.m3u8`: the way in. It leads to the playlist of the broadcast that is on
 /// now; that one belongs to its broadcast for good, so its numbers never start over.
-pub async fn multivariant(call: &Call, app: &str, stream: &str, format: Format) -> Result<Response<Body>, Problem> {
+pub async fn multivariant(
+    call: &Call,
+    app: &str,
+    stream: &str,
+    format: Format,
+) -> Result<Response<Body>, Problem> {
     let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
         return Err(Problem::not_found());
     };
-    let Some(broadcast) = call.server.broadcasts.named(&app, &stream) else {
-        return Err(not_started("nothing is broadcast under this name"));
-    };
+    let broadcast = named(call, &app, &stream)?;
     shown(&broadcast)?;
     play_key(call, &broadcast)?;
     let live = broadcast.live();
@@ -37,19 +40,29 @@ pub async fn multivariant(call: &Call, app: &str, stream: &str, format: Format) 
         return Err(no_segment_yet());
     }
     let id = broadcast.id();
-    let query = call.server.access.hls_session(&app, id).map(|session| format!("?{session}")).unwrap_or_default();
+    let query =
+        call.server.access.hls_session(&app, id).map(|session| format!("?{session}")).unwrap_or_default();
     let uri = match format {
         Format::Fmp4 => format!("{stream}/{id}/live.m3u8{query}"),
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
     let text = live.multivariant(&uri).ok_or_else(no_segment_yet)?;
-    Ok(Content { kind: PLAYLIST, cache: Cache::Revalidate, etag: "", chunks: vec![text], gzip: None }.answer(call))
+    Ok(Content { kind: PLAYLIST, cache: Cache::Revalidate, etag: "", chunks: vec![text], gzip: None }
+        .answer(call))
 }
 
 /// `/APP/STREAM/BROADCAST/…`: playlists, segments and initialisation sections of one broadcast.
-pub async fn file(call: &Call, app: &str, stream: &str, broadcast: &str, file: &str) -> Result<Response<Body>, Problem> {
+pub async fn file(
+    call: &Call,
+    app: &str,
+    stream: &str,
+    broadcast: &str,
+    file: &str,
+) -> Result<Response<Body>, Problem> {
     let found = broadcast.parse::<BroadcastId>().ok().and_then(|id| call.server.broadcasts.get(&id));
-    let Some(broadcast) = found.filter(|found| found.app().as_ref() == app && found.stream().as_ref() == stream) else {
+    let Some(broadcast) =
+        found.filter(|found| found.app().as_ref() == app && found.stream().as_ref() == stream)
+    else {
         return Err(Problem::not_found());
     };
     shown(&broadcast)?;
@@ -70,7 +83,7 @@ fn shown(broadcast: &Handle) -> Result<(), Problem> {
     match status.state {
         State::Live | State::Interrupted { .. } | State::Paused => Ok(()),
         State::Ended { .. } if status.started_at.is_some() => Ok(()),
-        State::Ended { .. } => Err(ended(broadcast)),
+        State::Ended { .. } => Err(ended(&status)),
         State::Banned { .. } => Err(banned()),
         State::Created | State::Preview => Err(not_started("the broadcast has not started")),
         State::Expired => Err(expired()),
@@ -129,7 +142,12 @@ fn init(call: &Call, broadcast: &Handle, name: &str) -> Result<Response<Body>, P
     }
 }
 
-fn immutable(call: &Call, kind: &'static str, etag: &str, chunks: Vec<Bytes>) -> Result<Response<Body>, Problem> {
+fn immutable(
+    call: &Call,
+    kind: &'static str,
+    etag: &str,
+    chunks: Vec<Bytes>,
+) -> Result<Response<Body>, Problem> {
     Ok(Content { kind, cache: Cache::Immutable, etag, chunks, gzip: None }.answer(call))
 }
 

@@ -1,5 +1,123 @@
-//! placeholder
-use hyper::Response;
-use crate::{http::{Body, Call}, problem::Problem};
-pub fn playlist(_: &Call, _: &str) -> Result<Response<Body>, Problem> { Err(Problem::not_found()) }
-pub async fn file(_: &Call, _: &str, _: &str) -> Result<Response<Body>, Problem> { Err(Problem::not_found()) }
+//! Replays: a playlist that grows while the broadcast is live and is final when it ends, over the recorded segments.
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode};
+use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
+use kaibo_replay::{Error, Id, Segment};
+
+use crate::{
+    http::{Body, Cache, Call, Content},
+    problem::Problem,
+    recorder::Replay,
+};
+
+/// `/replay/BROADCAST.m3u8`
+pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
+    let id = file.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
+    let (id, replay) = find(call, id).await?;
+    let prefix = format!("{id}/");
+    let text = match &replay {
+        Replay::Growing(growing) => {
+            let target_duration = growing.live.target_duration();
+            growing.listing.read(|segments| render(segments, target_duration, Kind::Event, &prefix))
+        }
+        Replay::Final(recording) => {
+            render(recording.segments(), recording.resume().target_duration, Kind::Vod, &prefix)
+        }
+    };
+    let text = text.ok_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", "nothing of this broadcast is recorded yet")
+    })?;
+    // A day: a final list never changes, but the replay may be deleted.
+    let cache = match replay {
+        Replay::Growing(_) => Cache::Revalidate,
+        Replay::Final(_) => Cache::Seconds(86_400),
+    };
+    let kind = "application/vnd.apple.mpegurl";
+    Ok(Content { kind, cache, etag: "", gzip: Some(super::gzip(&text)), chunks: vec![text] }.answer(call))
+}
+
+/// `/replay/BROADCAST/…`: segments and initialisation sections.
+pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
+    let (id, replay) = find(call, id).await?;
+    let recordings = &call.server.recordings;
+    let bytes = match file.rsplit_once('.') {
+        Some((number, "m4s")) => {
+            let number = number.parse().map_err(|_| Problem::not_found())?;
+            let by_number = |segments: &[Segment]| {
+                segments
+                    .binary_search_by_key(&number, |segment| segment.number)
+                    .ok()
+                    .and_then(|at| segments.get(at).copied())
+            };
+            let segment = match &replay {
+                Replay::Growing(growing) => growing.listing.read(by_number),
+                Replay::Final(recording) => by_number(recording.segments()),
+            };
+            recordings
+                .segment(&id, segment.ok_or_else(Problem::not_found)?)
+                .await
+                .map_err(|error| fault(&id, &error))?
+        }
+        Some((name, "mp4")) => {
+            let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
+            let number = number.ok_or_else(Problem::not_found)?;
+            let init = recordings.init(&id, number).await.map_err(|error| fault(&id, &error))?;
+            init.ok_or_else(Problem::not_found)?
+        }
+        _ => return Err(Problem::not_found()),
+    };
+    let content =
+        Content { kind: "video/mp4", cache: Cache::Immutable, etag: file, chunks: vec![bytes], gzip: None };
+    Ok(content.answer(call))
+}
+
+async fn find(call: &Call, id: &str) -> Result<(Id, Replay), Problem> {
+    let id: Id = id.parse().map_err(|_| Problem::not_found())?;
+    let replay = call.server.recordings.find(&id).await.map_err(|error| fault(&id, &error))?;
+    Ok((id, replay))
+}
+
+fn fault(id: &Id, error: &Error) -> Problem {
+    if let Error::Missing(_) = error {
+        return Problem::new(StatusCode::NOT_FOUND, "no_such_replay", "there is no replay of this id");
+    }
+    tracing::error!(recording = %id, %error, "can't read a recording");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "replay_unreadable", "this replay can't be read")
+}
+
+/// A list of all segments, or none before the first.
+fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, prefix: &str) -> Option<Bytes> {
+    segments.first()?;
+    let longest = segments.iter().map(|segment| segment.duration.as_millis()).max().unwrap_or(0);
+    // A recording that broke off within its first segment knows no target duration yet.
+    let target_duration =
+        target_duration.unwrap_or_else(|| u32::try_from((longest + 999) / 1000).unwrap_or(1).max(1));
+    let (mut discontinuity, mut before) = (0, None::<&Segment>);
+    let entries = segments.iter().map(|segment| {
+        // Where segments are missing, time jumps as it does between two runs.
+        let joint = before.is_some_and(|before| {
+            before.discontinuity != segment.discontinuity || before.number.saturating_add(1) != segment.number
+        });
+        discontinuity += u64::from(joint);
+        before = Some(segment);
+        Entry {
+            number: segment.number,
+            duration: segment.duration,
+            discontinuity,
+            init: segment.init,
+            wall: segment.wall,
+        }
+    });
+    let playlist = Playlist {
+        kind,
+        ended: kind == Kind::Vod,
+        target_duration,
+        media_sequence: 0,
+        discontinuity_sequence: 0,
+        independent: segments.iter().all(|segment| segment.independent),
+        uris: Uris { prefix, format: Format::Fmp4, query: "" },
+        entries,
+    };
+    Some(playlist.render().into())
+}

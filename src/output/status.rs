@@ -39,9 +39,10 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
         return Err(Problem::not_found());
     };
     if !call.header(header::ACCEPT).contains("text/event-stream") {
-        let status = call.server.broadcasts.named(&app, &name).map(|broadcast| broadcast.status());
+        let status = call.server.broadcasts.named_status(&app, &name);
         let text = Bytes::from(document(status.as_deref()).to_string());
-        let json = Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None };
+        let json =
+            Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None };
         return Ok(json.answer(call));
     }
     let mut response = Response::new(Body::Empty);
@@ -99,7 +100,7 @@ async fn tell(server: Arc<Server>, app: App, name: Name, events: mpsc::Sender<By
     let (mut said, mut at) = (String::new(), Instant::now());
     loop {
         let changes = server.broadcasts.named(&app, &name).map(|broadcast| broadcast.watch());
-        let text = document(changes.as_ref().map(|changes| changes.borrow().clone()).as_deref()).to_string();
+        let text = document(server.broadcasts.named_status(&app, &name).as_deref()).to_string();
         let event = match text == said {
             true if at.elapsed() < BEAT => None,
             // A comment.

@@ -133,7 +133,11 @@ fn client_frame(input: &mut BytesMut) -> std::io::Result<Option<(u8, Vec<u8>)>> 
         return Ok(None);
     }
     input.advance(header + 4);
-    let payload = input.split_to(length).into_iter().zip([a, b, c, d].into_iter().cycle()).map(|(byte, key)| byte ^ key);
+    let payload = input
+        .split_to(length)
+        .into_iter()
+        .zip([a, b, c, d].into_iter().cycle())
+        .map(|(byte, key)| byte ^ key);
     Ok(Some((first & 0x0F, payload.collect())))
 }
 
