@@ -13,7 +13,7 @@
 //!
 //! **The index** is what counts: a byte that it does not speak of does not exist. Each line is a JSON array of a
 //! CRC-32 and a fact, e.g. `[2208201530,{"part":{"len":61231,…}}]`. JSON lines cost three times the space and time of
-//! a binary log (8 MB for 12 hours, still nothing beside the media), but an operator can read them, `jq` can mend
+//! a binary log (10 MB for 12 hours, still nothing beside the media), but an operator can read them, `jq` can mend
 //! them, and a torn or zeroed tail is found by the checksum all the same.
 //!
 //! **Order of writes.** A part's bytes go before its line; a segment is synced, names included, before the line that

@@ -4,8 +4,8 @@ use std::sync::{PoisonError, RwLock};
 
 use kaibo_media::{Span, Timestamp, UnixMillis};
 
-/// Segments in one recording: 12 h of segments of 165 ms. At 72 bytes each that is 18 MiB per recording at the worst,
-/// and 1.5 MiB for 12 h of 2 s.
+/// Segments in one recording: 12 h of segments of 165 ms. At 56 bytes each that is 14 MiB per recording at the worst,
+/// and 1.2 MiB for 12 h of 2 s.
 pub(crate) const MOST: usize = 1 << 18;
 
 /// A segment that is whole and on the disk.
