@@ -63,6 +63,8 @@ struct Video {
     wire: Option<Wire>,
     anchor: Option<Anchor>,
     last: Option<Timestamp>,
+    /// The latest presentation so far: reordered pictures are sent ahead of those before them.
+    shown: Option<Timestamp>,
     /// Distance of the last two pictures.
     step: Option<Span>,
     /// Decoding is moved ahead by this much against the input, so that it never comes after presentation, in ms.
@@ -210,23 +212,32 @@ impl Timeline {
 
     /// Begins a run with the first packets of one or both tracks, right behind everything that was.
     fn start_run(&mut self, firsts: &[(&Packet, i64)], now: UnixMillis) {
-        let end = self.end();
+        let picture = firsts.iter().find(|(packet, _)| packet.track == TrackId::Video);
+        let end = self.end_shown(picture.map_or(0, |(first, _)| first_delay(first)));
         let early = Timestamp::from_millis(end.as_millis()) < end;
         let start = end.as_millis() + i64::from(early);
         self.run = Run { number: self.next_run, start: Timestamp::from_millis(start), wall: now };
         self.next_run = self.next_run.saturating_add(1);
         self.floor = self.run.start;
         self.begun = true;
-        (self.video.anchor, self.audio.anchor, self.video.shift) = (None, None, 0);
-        if let Some((first, _)) = firsts.iter().find(|(packet, _)| packet.track == TrackId::Video) {
-            self.video.shift = first_shift(first);
-        }
+        (self.video.anchor, self.audio.anchor) = (None, None);
+        self.video.shift = picture.map_or(0, |(first, _)| first_shift(first));
         let base = firsts.iter().map(|&(_, time)| time).min().unwrap_or_default();
         for &(packet, time) in firsts {
             let together = time - base <= clock::MAX_AHEAD_MS;
             let at = start + self.video.shift.max(0) + if together { time - base } else { 0 };
             self.set_anchor(packet.track, Anchor::new(time, at));
         }
+    }
+
+    /// Where a run may begin whose first picture is shown `delay` ms later: a publisher that was cut off had sent
+    /// pictures ahead of others that never came, and nothing is shown before them or together with them.
+    fn end_shown(&self, delay: i64) -> Timestamp {
+        let end = self.end();
+        let Some(shown) = self.video.shown else { return end };
+        let earliest = shown + self.video.step() - Span::from_millis(delay);
+        // Who is shown later than usual is so by a slip of the encoder, which is not worth a hole.
+        end.max(earliest.min(end + Span::from_millis(USUAL_COMPOSITION_MS)))
     }
 
     /// The first frame of a track in a run that the other track has begun.
@@ -315,7 +326,9 @@ impl Timeline {
             self.video.step = Some(dts - last).filter(|&step| step <= Span::from_millis(LONGEST_STEP_MS));
         }
         self.video.last = Some(dts);
-        (dts, (mapped + Span::from_millis(composition) - dts).max(Span::ZERO))
+        let pts_offset = (mapped + Span::from_millis(composition) - dts).max(Span::ZERO);
+        self.video.shown = self.video.shown.max(Some(dts + pts_offset));
+        (dts, pts_offset)
     }
 
     /// None for audio that is older than the picture that the run began with.
@@ -364,6 +377,14 @@ fn first_shift(first: &Packet) -> i64 {
         noise if noise.abs() > MAX_COMPOSITION_MS => 0,
         late if late > USUAL_COMPOSITION_MS => USUAL_COMPOSITION_MS - late,
         composition => -composition.min(0),
+    }
+}
+
+/// How long after the beginning of its run a first picture is shown, in ms.
+fn first_delay(first: &Packet) -> i64 {
+    match i64::from(first.composition_ms) {
+        noise if noise.abs() > MAX_COMPOSITION_MS => 0,
+        composition => composition.max(0),
     }
 }
 

@@ -370,6 +370,26 @@ fn a_publisher_that_comes_back_goes_on_right_behind_the_last_frame() {
 }
 
 #[test]
+fn a_publisher_that_comes_back_shows_nothing_before_what_was_shown() {
+    // I P b b P b b: presentation 0 3 1 2 6 4 5, all two pictures late
+    let composition = |index: usize| match index {
+        0 => 80,
+        index if index % 3 == 1 => 160,
+        _ => 40,
+    };
+    for pictures in 1..12 {
+        let (first, mut timeline) =
+            Played::run(Stream::new(true, true, 0, pictures * 40).composed(composition));
+        timeline.begin_run();
+        let second = Played::go_on(&mut timeline, Stream::new(true, true, 0, 5000).composed(composition));
+        let shown = first.of(TrackId::Video).map(|(_, frame)| frame.pts()).max().unwrap();
+        let next = second.of(TrackId::Video).map(|(_, frame)| frame.pts()).min().unwrap();
+        // 40 ms, and whatever sound lasted longer than the picture.
+        assert!((40..120).contains(&(next - shown).as_millis()), "{pictures}: {next:?} after {shown:?}");
+    }
+}
+
+#[test]
 fn media_that_arrives_in_a_burst_is_as_good_as_any() {
     let mut timeline = Timeline::new();
     let (tracks, mut frames) = (tracks(true, true), Vec::new());
