@@ -25,9 +25,7 @@ fn through_hls(
     let fmp4 = hls::Viewer::open(server, "/live/room.m3u8");
     assert_eq!(probe::tracks(server.url("/live/room.m3u8")), tracks);
     push.wait();
-    let seen = fmp4.wait_for("ENDLIST", seconds(5), |seen| {
-        seen.playlist.as_ref().is_some_and(|playlist| playlist.ended)
-    });
+    let seen = fmp4.wait_for_end();
     assert_eq!(seen.discontinuities(), [0_u64; 0]);
     let file = server.scratch("live.mp4");
     fs::write(&file, seen.joined()).unwrap();

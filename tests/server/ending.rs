@@ -25,9 +25,8 @@ fn an_encoder_that_stops_properly_ends_the_broadcast() {
 
     encoder.quit();
     let stopped = Instant::now();
-    let over = |seen: &hls::Seen| seen.playlist.as_ref().is_some_and(|playlist| playlist.ended);
     for viewer in [&fmp4, &ts] {
-        viewer.wait_for("ENDLIST", seconds(3), over);
+        viewer.wait_for_end();
     }
     let target = seconds(fmp4.seen().playlist.unwrap().target_duration);
     assert!(stopped.elapsed() <= target, "ENDLIST after {:?}", stopped.elapsed());
@@ -85,9 +84,7 @@ fn a_broadcast_whose_encoder_stays_away_ends_by_itself() {
     assert_eq!((&ended["id"], &ended["end_reason"]), (&began["id"], &"resume_timeout".into()));
     wait_until("the FLV stream ends", seconds(2), || viewer.end().is_some());
     assert_eq!(viewer.end(), Some(Ok(())));
-    fmp4.wait_for("ENDLIST", seconds(3), |seen| {
-        seen.playlist.as_ref().is_some_and(|playlist| playlist.ended)
-    });
+    fmp4.wait_for_end();
 
     // The next push under the name is another broadcast, with another playlist.
     let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));

@@ -33,9 +33,8 @@ fn every_frame_comes_out(push: impl Fn(&Path, &str) -> Pusher) {
     let ts = hls::Viewer::open(&server, "/live/room/ts.m3u8");
     push.wait();
     let ended = server.wait_for_state("room", "ended", seconds(5));
-    let over = |seen: &hls::Seen| seen.playlist.as_ref().is_some_and(|playlist| playlist.ended);
-    let fmp4 = fmp4.wait_for("the end of the fMP4 playlist", seconds(5), over);
-    let ts = ts.wait_for("the end of the TS playlist", seconds(5), over);
+    let fmp4 = fmp4.wait_for_end();
+    let ts = ts.wait_for_end();
     assert_eq!(fmp4.discontinuities(), [0_u64; 0]);
     assert_eq!(ts.discontinuities(), [0_u64; 0]);
 

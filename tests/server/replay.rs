@@ -35,9 +35,7 @@ fn the_replay_holds_both_sides_of_an_interruption() {
     encoder.wait();
     let ended = server.wait_for_state("room", "ended", seconds(3));
     assert_eq!(ended["resumes"], 1);
-    let seen = live.wait_for("ENDLIST", seconds(3), |seen| {
-        seen.playlist.as_ref().is_some_and(|playlist| playlist.ended)
-    });
+    let seen = live.wait_for_end();
 
     let (replay, playlist) = final_replay(&ended);
     assert_eq!(playlist.kind.as_deref(), Some("VOD"));

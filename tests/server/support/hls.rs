@@ -90,6 +90,13 @@ impl Viewer {
         })
     }
 
+    /// Waits until the playlist says that it ends.
+    pub fn wait_for_end(&self) -> Seen {
+        self.wait_for("ENDLIST", seconds(5), |seen| {
+            seen.playlist.as_ref().is_some_and(|playlist| playlist.ended)
+        })
+    }
+
     /// Waits until the newest listed segment is number `number` or later.
     pub fn wait_for_segment(&self, number: u64) -> Seen {
         self.wait_for(&format!("segment {number}"), seconds(15), |seen| seen.segments.contains_key(&number))
