@@ -214,7 +214,7 @@ async fn streams(_: Authorized, State(server): State<Arc<Server>>) -> Json<serde
                 "state": status.state.name(),
                 "push_state": status.push_state,
                 "video": video.map(|video| json!({
-                    "codecs": video.codecs, "width": video.width, "height": video.height, "fps": health.fps,
+                    "codecs": video.codecs, "width": video.width, "height": video.height, "fps": (health.fps * 10.0).round() / 10.0,
                 })),
                 "audio": audio.map(|audio| json!({
                     "codecs": audio.codecs, "sample_rate": audio.sample_rate, "channels": audio.channels,

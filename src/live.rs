@@ -366,6 +366,8 @@ impl Ingest {
             let now = UnixMillis(crate::access::unix_now().0);
             self.timeline.end_run(now, &mut self.made);
             self.publish(now);
+            // Nothing is pushed, so there is nothing to be said of its health.
+            self.health = Health::new();
             if let Some(frames) = &self.frames {
                 frames.push(Queued(Item::Break));
             }

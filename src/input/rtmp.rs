@@ -18,7 +18,7 @@ use tokio::{
     sync::Semaphore,
     time::{Instant, timeout, timeout_at},
 };
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, field::Empty, info_span};
 
 use super::publisher::Publisher;
 use crate::{
@@ -52,7 +52,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) {
         let place = addresses.take(peer.ip());
         async move {
             if slot.is_some() && place.is_some() {
-                let span = info_span!("rtmp", %peer);
+                let span = info_span!("rtmp", %peer, name = Empty);
                 Session::new(server, stream, peer).run().instrument(span).await;
             }
             drop((slot, place));
@@ -157,22 +157,21 @@ impl Session {
 
     /// From the first byte to the last, and the line that says how it went.
     async fn run(mut self) {
-        let mut stopping = self.server.stopping();
         let begin = Instant::now();
-        let ended = tokio::select! {
-            ended = self.converse() => ended,
-            // Publishers are closed by their broadcasts.
-            () = stopping.wait(), if !matches!(self.connection.state(), kaibo_rtmp::State::Publishing) => {
-                Ended::Dropped(DownCause::Server)
-            }
-        };
+        let ended = self.converse().await;
         tracing::info!(bytes = self.received, seconds = begin.elapsed().as_secs(), reason = %ended, "session ended");
     }
 
     async fn converse(&mut self) -> Ended {
+        let mut stopping = self.server.stopping();
         let mut deadline = Instant::now() + GREETING;
         loop {
-            let event = match timeout_at(deadline, self.next_event()).await {
+            let event = tokio::select! {
+                event = timeout_at(deadline, self.next_event()) => event,
+                // Publishers and players are closed by their broadcasts.
+                () = stopping.wait() => return Ended::Dropped(DownCause::Server),
+            };
+            let event = match event {
                 Ok(Ok(event)) => event,
                 Ok(Err(ended)) => return ended,
                 Err(_) => return Ended::Silent(GREETING),
@@ -209,13 +208,21 @@ impl Session {
 
     /// Reads what is there. Cancelling loses nothing.
     pub async fn read(&mut self) -> Result<(), Ended> {
-        self.input.reserve(READ);
+        self.make_room();
         match self.stream.read_buf(&mut self.input).await? {
             0 => Err(Ended::Closed),
             length => {
                 self.received += length as u64;
                 Ok(())
             }
+        }
+    }
+
+    /// Media bodies share the read buffer's memory, so a fresh buffer for each read would pin one per frame: the one
+    /// in use is read to its end first.
+    fn make_room(&mut self) {
+        if self.input.capacity() - self.input.len() < READ / 4 {
+            self.input.reserve(READ);
         }
     }
 
@@ -291,6 +298,7 @@ impl Session {
         let server = self.server.clone();
         let app: App = app.parse()?;
         let stream: Stream = name.parse()?;
+        Span::current().record("name", format_args!("{app}/{stream}").to_string());
         if access::is_reserved(&app) {
             return Err(Refusal::Reserved { app });
         }
@@ -328,7 +336,7 @@ impl Session {
                 }
             }
             writable = writable && self.flush().await.is_ok();
-            self.input.reserve(READ);
+            self.make_room();
             tokio::select! {
                 read = timeout(idle, self.stream.read_buf(&mut self.input)) => match read {
                     Ok(Ok(0)) => return Err(Ended::Closed),

@@ -43,6 +43,8 @@ pub(super) struct Pes {
     pub time: Option<Time>,
     /// A decoder may start here.
     pub keyframe: bool,
+    /// The track's parameter sets go in front.
+    pub sets: bool,
     /// It comes with a PCR.
     pub clock: bool,
     /// Bytes of payload.
@@ -96,7 +98,7 @@ impl<'a> Streams<'a> {
     pub fn write_payload(&self, pes: &Pes, out: &mut Vec<u8>) {
         for sample in self.samples.get(pes.samples.clone()).unwrap_or_default() {
             match (pes.stream, &self.codecs.video, self.codecs.audio) {
-                (Stream::Video, Some(units), _) => units.write(out, sample, pes.keyframe),
+                (Stream::Video, Some(units), _) => units.write(out, sample, pes.sets),
                 (Stream::Audio, _, Some((adts, _))) => {
                     out.extend(adts.header(sample.len()).into_iter().flatten());
                     out.extend_from_slice(sample);
@@ -108,13 +110,17 @@ impl<'a> Streams<'a> {
 
     fn gather_video(&mut self, units: &AccessUnits<'_>, parts: &'a [Arc<Part>]) {
         for (sample, data) in samples(parts, TrackId::Video) {
-            let len = units.len(data, sample.keyframe);
+            // Also in front of the first picture of a segment that was cut without a keyframe: who joins there needs
+            // them for the next one.
+            let sets = sample.keyframe || self.video.is_empty();
+            let len = units.len(data, sets);
             if len > 0 {
                 let place = self.samples.len();
                 self.samples.push(data);
                 self.video.push(Pes {
                     time: Some(Time::of(sample)),
                     keyframe: sample.keyframe,
+                    sets,
                     clock: true,
                     len,
                     samples: place..place + 1,
@@ -158,7 +164,7 @@ impl<'a> Streams<'a> {
 impl Pes {
     /// One that only counts.
     pub fn empty(stream: Stream) -> Self {
-        Self { stream, time: None, keyframe: false, clock: false, len: 0, packets: 1, samples: 0..0 }
+        Self { stream, time: None, keyframe: false, sets: false, clock: false, len: 0, packets: 1, samples: 0..0 }
     }
 
     /// Whether an audio frame goes on where this packet ends. `span` is the time that so many frames take.

@@ -34,38 +34,38 @@ impl<'a> AccessUnits<'a> {
     }
 
     /// Bytes of the access unit that [`AccessUnits::write`] makes of `sample`; 0 if there is none in it.
-    pub fn len(&self, sample: &[u8], keyframe: bool) -> usize {
-        match len_of(self.body(sample, keyframe)) {
+    pub fn len(&self, sample: &[u8], sets: bool) -> usize {
+        match len_of(self.body(sample, sets)) {
             0 => 0,
-            body => len_of(self.head(keyframe)) + body,
+            body => len_of(self.head(sets)) + body,
         }
     }
 
     /// Appends an access unit that is given as 4-byte length-prefixed NAL units: with one delimiter, in front, in
-    /// place of those it has, and with the track's parameter sets where it is a keyframe. A NAL unit that is cut
+    /// place of those it has, and with the track's parameter sets where `sets` says so. A NAL unit that is cut
     /// short ends it.
-    pub fn write(&self, out: &mut Vec<u8>, sample: &[u8], keyframe: bool) {
-        for nal in self.head(keyframe).chain(self.body(sample, keyframe)) {
+    pub fn write(&self, out: &mut Vec<u8>, sample: &[u8], sets: bool) {
+        for nal in self.head(sets).chain(self.body(sample, sets)) {
             out.extend_from_slice(&START_CODE);
             out.extend_from_slice(nal);
         }
     }
 
     /// What stands in front.
-    fn head(&self, keyframe: bool) -> impl Iterator<Item = &[u8]> {
+    fn head(&self, sets: bool) -> impl Iterator<Item = &[u8]> {
         // A delimiter that allows any slice type.
         let delimiter: &[u8] = match self.codec {
             VideoCodec::H265 => &[0x46, 0x01, 0x50],
             _ => &[0x09, 0xF0],
         };
-        let sets = if keyframe { &self.parameter_sets[..] } else { &[] };
+        let sets = if sets { &self.parameter_sets[..] } else { &[] };
         std::iter::once(delimiter).chain(sets.iter().copied())
     }
 
     /// What is left of the sample then.
-    fn body<'b>(&'b self, sample: &'b [u8], keyframe: bool) -> impl Iterator<Item = &'b [u8]> {
+    fn body<'b>(&'b self, sample: &'b [u8], sets: bool) -> impl Iterator<Item = &'b [u8]> {
         let in_front = move |unit: &&[u8]| {
-            nal::kind(self.codec, unit) == NalKind::Aud || keyframe && self.parameter_sets.contains(unit)
+            nal::kind(self.codec, unit) == NalKind::Aud || sets && self.parameter_sets.contains(unit)
         };
         nal::units(sample).map_while(Result::ok).filter(move |unit| !unit.is_empty() && !in_front(unit))
     }
