@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use kaibo_hls::Format;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 pub use body::Body;
@@ -21,8 +21,12 @@ use crate::{output, problem::Problem, server::Server, socket, watch};
 /// A request head's time limit: a browser sends it at once, a slowloris doesn't.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a request head, and of what hyper gathers for one viewer before it waits for the socket.
+/// Bytes that hyper gathers for one viewer before it waits for the socket, in either direction. It looks only between
+/// two reads, so of a request head it may hold twice as much.
 const BUFFER: usize = 64 << 10;
+
+/// Bytes of a request head: many times what browsers send, cookies included.
+const HEAD: usize = 16 << 10;
 
 /// Headers of a request.
 const HEADERS: usize = 64;
@@ -32,6 +36,8 @@ pub struct Call {
     pub server: Arc<Server>,
     pub peer: SocketAddr,
     pub request: Request<Incoming>,
+    /// One of the places for viewers: taken for as long as somebody holds it.
+    pub place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Call {
@@ -48,25 +54,29 @@ impl Call {
 
 /// Accepts viewers until `server` stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
-    let slots = Arc::new(Semaphore::new(server.settings.config.limits.http_connections));
+    let places = Arc::new(Semaphore::new(server.settings.config.limits.http_connections));
     socket::accept(&server, listener, "http", move |server, stream, peer| {
-        // Without a free slot the connection is closed at once; the client's retry finds one.
-        let slot = slots.clone().try_acquire_owned().ok();
+        let place = places.clone().try_acquire_owned();
         async move {
-            if slot.is_some() {
-                connection(server, stream, peer).await;
+            // Without a free place the connection is closed at once; the client's retry finds one.
+            if let Ok(place) = place {
+                connection(server, stream, peer, Arc::new(place)).await;
             }
-            drop(slot);
         }
     })
     .await;
 }
 
-async fn connection(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) {
+async fn connection(
+    server: Arc<Server>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: Arc<OwnedSemaphorePermit>,
+) {
     socket::for_viewer(&stream, server.settings.config.limits.viewer_stall.0);
     let mut stopping = server.stopping();
     let service = service_fn(|request| {
-        let call = Call { server: server.clone(), peer, request };
+        let call = Call { server: server.clone(), peer, request, place: place.clone() };
         async move { Ok::<_, Infallible>(answer(call).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -94,6 +104,12 @@ async fn answer(call: Call) -> Response<Body> {
     let origin = call.header(header::ORIGIN).to_string();
     let server = call.server.clone();
     let mut response = match *call.request.method() {
+        _ if head_bytes(&call.request) > HEAD => {
+            let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+            Problem::new(status, "head_too_large", "the request's address and headers are too long")
+                .with_header(header::CONNECTION, "close")
+                .into()
+        }
         Method::GET | Method::HEAD => route(call).await.unwrap_or_else(Response::from),
         Method::OPTIONS => preflight(),
         _ => Problem::method_not_allowed("GET, HEAD and OPTIONS")
@@ -103,6 +119,11 @@ async fn answer(call: Call) -> Response<Body> {
     reply::allow_origin(&server.settings.config.http.cors_origins, &origin, &mut response);
     server.metrics.http_response(response.status());
     response
+}
+
+fn head_bytes(request: &Request<Incoming>) -> usize {
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() + address
 }
 
 /// One line per URL. Path elements are taken as they stand: nothing that needs percent-encoding is a name.

@@ -154,23 +154,32 @@ enum Range {
 
 /// A single range; several, or anything not understood, mean the whole (RFC 9110 §14.2 allows it).
 fn range(header: &str, total: u64) -> Range {
-    let Some((first, last)) = header.strip_prefix("bytes=").and_then(|spec| spec.split_once('-')) else {
+    let bytes = header.split_once('=').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"));
+    let ends = bytes.and_then(|(_, range)| range.split_once('-'));
+    let Some((Some(first), Some(last))) = ends.map(|(first, last)| (position(first), position(last))) else {
         return Range::Whole;
     };
-    match (first.trim().parse::<u64>(), last.trim().parse::<u64>()) {
-        (Ok(first), Ok(last)) if first <= last && first < total => {
-            Range::Part { first, last: last.min(total.saturating_sub(1)) }
-        }
-        (Ok(first), Ok(last)) if first <= last => Range::Outside,
-        (Ok(first), Err(_)) if last.trim().is_empty() && first < total => {
-            Range::Part { first, last: total.saturating_sub(1) }
-        }
-        (Ok(_), Err(_)) if last.trim().is_empty() => Range::Outside,
-        (Err(_), Ok(0)) if first.trim().is_empty() => Range::Outside,
-        (Err(_), Ok(suffix)) if first.trim().is_empty() && total > 0 => {
+    match (first, last) {
+        (Some(first), last) if last.is_some_and(|last| last < first) => Range::Whole,
+        (Some(first), _) if first >= total => Range::Outside,
+        (Some(first), last) => Range::Part { first, last: last.unwrap_or(u64::MAX).min(total - 1) },
+        (None, Some(0)) => Range::Outside,
+        (None, Some(suffix)) if total > 0 => {
             Range::Part { first: total.saturating_sub(suffix), last: total - 1 }
         }
-        _ => Range::Whole,
+        (None, _) => Range::Whole,
+    }
+}
+
+/// One end of a range: `Some(None)` where it is open, `None` if it is no number. What is beyond 64 bits is beyond
+/// any end.
+fn position(text: &str) -> Option<Option<u64>> {
+    match text.trim() {
+        "" => Some(None),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            Some(Some(digits.parse().unwrap_or(u64::MAX)))
+        }
+        _ => None,
     }
 }
 
@@ -214,6 +223,12 @@ mod tests {
             ("bytes=-0", Range::Outside),
             ("bytes=5-2", Range::Whole),
             ("bytes=0-1,3-4", Range::Whole),
+            ("Bytes = 2-3", Range::Whole),
+            ("Bytes=2-3", Range::Part { first: 2, last: 3 }),
+            ("bytes=5-99999999999999999999", Range::Part { first: 5, last: 9 }),
+            ("bytes=99999999999999999999-", Range::Outside),
+            ("bytes=+1-2", Range::Whole),
+            ("bytes=-", Range::Whole),
             ("lines=0-1", Range::Whole),
         ] {
             assert_eq!(range(header, 10), expected, "{header}");

@@ -52,11 +52,14 @@ pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Result<Response<Body
     }
     let stream = Stream::join(call, broadcast, Protocol::WsFlv);
     let upgraded = hyper::upgrade::on(&mut call.request);
+    let place = call.place.clone();
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {
             // An error is a viewer who went away.
             let _ = run(upgraded, stream).await;
         }
+        // To hyper the connection was over with the handshake; to the limit of connections it is only now.
+        drop(place);
     });
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
