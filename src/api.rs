@@ -19,7 +19,10 @@ use hyper_util::{
 use kaibo_broadcast::{App, BroadcastId, Event, NameError, Secret, Stream};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
 
 use crate::{
     access::{self, Addresses, PushUrl, unix_now},
@@ -37,14 +40,24 @@ const BODY: usize = 64 << 10;
 const PAGE: usize = 50;
 const MOST: usize = 200;
 
+/// Connections at once: a backend keeps a few, and a scraper of metrics one.
+const CONNECTIONS: usize = 200;
+
 /// A request head's time limit.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves the API until `server` stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
     let router = router(server.clone());
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
     socket::accept(&server, listener, "api", move |server, stream, peer| {
-        connection(server, router.clone(), stream, peer)
+        let (router, place) = (router.clone(), places.clone().try_acquire_owned());
+        async move {
+            // Without a free place the connection is closed at once.
+            if place.is_ok() {
+                connection(server, router, stream, peer).await;
+            }
+        }
     })
     .await;
 }
