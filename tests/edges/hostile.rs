@@ -180,7 +180,8 @@ fn more_viewers_than_allowed_are_turned_away_and_let_in_again() {
 fn a_flood_of_connections_to_the_api_is_cut_off_and_passes() {
     let server = Kaibo::start("");
     let flood: Vec<_> = (0..200).map(|_| raw::connect(&server.at.api)).collect();
-    let ask = || raw::exchange(&server.at.api, b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
+    let ask =
+        || raw::exchange(&server.at.api, b"GET /livez HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
     assert!(ask().is_empty(), "one too many is closed at once");
     drop(flood);
     wait_for("a free place", Duration::from_secs(5), || (!ask().is_empty()).then_some(()));
