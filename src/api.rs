@@ -159,22 +159,20 @@ async fn list(
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page<Object>>, Problem> {
     let Query(filter) = filter.map_err(|error| Problem::invalid(error.body_text()))?;
-    let limit = filter.limit.unwrap_or(PAGE).clamp(1, MOST);
+    let name = |error: NameError| Problem::invalid(error.to_string());
+    let cursor = filter.cursor.map(|cursor| cursor.parse::<u64>()).transpose();
+    let filter = kaibo_store::Filter {
+        state: filter.state,
+        app: filter.app.map(|app| app.parse()).transpose().map_err(name)?,
+        stream: filter.stream.map(|stream| stream.parse()).transpose().map_err(name)?,
+        cursor: cursor.map_err(|_| Problem::invalid("cursor is not a next_cursor of this list"))?,
+        limit: filter.limit.unwrap_or(PAGE).clamp(1, MOST),
+    };
+    let (found, next) = server.broadcasts.list(&server, filter).await.map_err(|error| store_fault(&error))?;
     let at = addresses(&server);
     let now = server.clock.now();
-    let wanted = |given: &Option<String>, has: &str| given.as_ref().is_none_or(|given| given == has);
-    // Ids sort by the time they were made, so the last one of a page is the place to go on.
-    let mut found = server.broadcasts.statuses();
-    found.retain(|status| {
-        filter.cursor.as_ref().is_none_or(|cursor| status.id.as_ref() < cursor.as_str())
-            && wanted(&filter.state, status.state.name())
-            && wanted(&filter.app, status.app.as_ref())
-            && wanted(&filter.stream, status.stream.as_ref())
-    });
-    let more = found.len() > limit;
-    found.truncate(limit);
-    let next_cursor = found.last().filter(|_| more).map(|last| last.id.to_string());
-    Ok(Json(Page { items: found.iter().map(|status| status.to_api(&at, now)).collect(), next_cursor }))
+    let items = found.iter().map(|status| status.to_api(&at, now)).collect();
+    Ok(Json(Page { items, next_cursor: next.map(|next| next.to_string()) }))
 }
 
 /// The id in a path.
@@ -187,8 +185,7 @@ fn no_id(_: PathRejection) -> Problem {
 
 async fn one(_: Authorized, State(server): State<Arc<Server>>, id: Id) -> Result<Json<Object>, Problem> {
     let Path(id) = id.map_err(no_id)?;
-    let status = server.broadcasts.status(&id).ok_or_else(no_broadcast)?;
-    Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
+    object(&server, &id).await
 }
 
 /// Ends a broadcast. Stopping one that is over changes nothing and succeeds.
@@ -198,8 +195,20 @@ async fn stop(_: Authorized, State(server): State<Arc<Server>>, id: Id) -> Resul
         // The only conflict that `stop` can meet is that it is over already.
         let _ = broadcast.control(Event::Stop).await;
     }
-    let status = server.broadcasts.status(&id).ok_or_else(no_broadcast)?;
-    Ok(Json(status.to_api(&addresses(&server), server.clock.now())))
+    object(&server, &id).await
+}
+
+async fn object(server: &Server, id: &BroadcastId) -> Result<Json<Object>, Problem> {
+    let status = server.broadcasts.status(server, id).await.map_err(|error| store_fault(&error))?;
+    let status = status.ok_or_else(no_broadcast)?;
+    Ok(Json(status.to_api(&addresses(server), server.clock.now())))
+}
+
+/// 503: the disk may be back in a moment.
+fn store_fault(error: &kaibo_store::Error) -> Problem {
+    tracing::error!(%error, "the store fails");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store", "the store can't be read; try again")
+        .with_header(header::RETRY_AFTER, "1")
 }
 
 fn no_broadcast() -> Problem {

@@ -16,11 +16,17 @@ use kaibo_broadcast::{
     App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Policy, Publish, Refusal,
     Stream,
 };
+use kaibo_media::Span;
+use kaibo_store::{Error as StoreError, Filter, Record};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use status::{Object, Status};
 
-use crate::{config, live::Live, server::Server};
+use crate::{
+    config,
+    live::{self, Live},
+    server::Server,
+};
 
 /// Commands that wait for a broadcast's actor: a few per connection that pushes or controls it, each answered at
 /// once. Whoever finds it full waits.
@@ -28,6 +34,9 @@ const COMMANDS: usize = 64;
 
 /// Ended broadcasts that `GET /broadcasts` still lists; older ones are known by their replays.
 const HISTORY: usize = 10_000;
+
+/// Broadcasts that are over and known again after a restart without asking the store: what viewers of them are told.
+const BOOT: usize = 1000;
 
 /// Every broadcast that is not over, and those that ended lately.
 #[derive(Default)]
@@ -186,11 +195,13 @@ impl Broadcasts {
     }
 
     /// What is known of the broadcast `id`.
-    pub fn status(&self, id: &BroadcastId) -> Option<Arc<Status>> {
+    pub async fn status(&self, server: &Server, id: &BroadcastId) -> Result<Option<Arc<Status>>, StoreError> {
         if let Some(handle) = self.get(id) {
-            return Some(handle.status());
+            return Ok(Some(handle.status()));
         }
-        self.past().order.iter().find(|status| status.id == *id).cloned()
+        let id = id.clone();
+        let record = server.store.ask(move |store| store.get(&id)).await?;
+        record.map(|record| Status::of_record(&record, server.clock.now()).map(Arc::new)).transpose()
     }
 
     /// Every broadcast in memory.
@@ -198,12 +209,45 @@ impl Broadcasts {
         self.by_id.iter().map(|entry| entry.value().clone()).collect()
     }
 
-    /// What is known of every broadcast, newest first.
-    pub fn statuses(&self) -> Vec<Arc<Status>> {
-        let mut statuses: Vec<_> = self.by_id.iter().map(|entry| entry.value().status()).collect();
-        statuses.extend(self.past().order.iter().cloned());
-        statuses.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
-        statuses
+    /// A page of all broadcasts, newest first, and where the next one begins.
+    pub async fn list(&self, server: &Server, filter: Filter) -> Result<(Vec<Arc<Status>>, Option<u64>), StoreError> {
+        let page = server.store.ask(move |store| store.list(&filter)).await?;
+        let now = server.clock.now();
+        let status = |record: &Record| match self.get(&record.id) {
+            Some(handle) => Ok(handle.status()),
+            None => Status::of_record(record, now).map(Arc::new),
+        };
+        Ok((page.items.iter().map(status).collect::<Result<_, _>>()?, page.next))
+    }
+
+    /// Takes up what the store knows: broadcasts that are not over go on, the newest of those that are stay known.
+    pub async fn boot(&self, server: &Arc<Server>) -> Result<(), StoreError> {
+        let known = server.store.ask(|store| store.list(&Filter { limit: BOOT, ..Filter::default() })).await?;
+        let now = server.clock.now();
+        for record in known.items.iter().rev().filter(|record| record.is_final) {
+            self.past().push(Arc::new(Status::of_record(record, now)?));
+        }
+        for record in server.store.ask(|store| store.open()).await? {
+            let broadcast = match record.broadcast() {
+                Ok(broadcast) => broadcast,
+                // One that can't be read must not keep the others from going on.
+                Err(error) => {
+                    tracing::error!(broadcast = %record.id, %error, "can't go on with a broadcast");
+                    continue;
+                }
+            };
+            let settings = server.settings.app(record.app.as_ref());
+            let window = Span::from_millis(settings.hls.window.as_millis());
+            let past = server.recordings.past(&record.id, window).await.unwrap_or_else(|error| {
+                tracing::error!(broadcast = %record.id, %error, "its media can't be read; its playlist begins anew");
+                live::Past::default()
+            });
+            let handle = actor::spawn(server, broadcast, settings, Some(past));
+            self.by_name.insert((record.app, record.stream), handle.clone());
+            self.by_id.insert(record.id, handle);
+            server.metrics.broadcasts.inc();
+        }
+        Ok(())
     }
 
     /// Lets a push in, whose signature is right: into the open broadcast of its name, or into a new one. Waits up to
@@ -255,7 +299,7 @@ impl Broadcasts {
                     door.barred,
                     server.clock.now(),
                 );
-                let handle = actor::spawn(server, broadcast, settings);
+                let handle = actor::spawn(server, broadcast, settings, None);
                 self.by_id.insert(id, handle.clone());
                 server.metrics.broadcasts.inc();
                 entry.insert(handle.clone());

@@ -68,6 +68,19 @@ struct Ingest {
     frames: Option<Publisher<Queued>>,
 }
 
+/// What a broadcast's media goes on from.
+#[derive(Default)]
+pub struct Past {
+    pub timeline: Timeline,
+    pub segmenter: segmenter::Resume,
+    /// The newest decoder parameters.
+    pub tracks: Option<Arc<Tracks>>,
+    /// Discontinuity sequence number of the segment before `tail`.
+    pub discontinuity: u64,
+    /// The segments that were listed last.
+    pub tail: Vec<Cut>,
+}
+
 /// A cut on its way to the recorder.
 #[derive(Clone)]
 pub struct Recorded(pub Cut);
@@ -103,8 +116,9 @@ pub struct Playlist {
 }
 
 impl Live {
-    /// An empty timeline, and the task that cuts it into segments.
-    pub fn new(server: &Arc<Server>, settings: &config::App) -> Arc<Self> {
+    /// The timeline of a new broadcast, or of one that goes on after a restart, and the task that cuts it into
+    /// segments.
+    pub fn new(server: &Arc<Server>, settings: &config::App, past: Past) -> Arc<Self> {
         let limits = &server.settings.config.limits;
         let (frames, reader) =
             ring(Limits { bytes: limits.stream_buffer.0, millis: READER_LAG_MS, entries: ENTRIES });
@@ -119,10 +133,16 @@ impl Live {
                 entries: ENTRIES,
             },
         };
-        let window = Window::new(kaibo_hls::Config {
+        let mut window = Window::new(kaibo_hls::Config {
             window: Span::from_millis(settings.hls.window.as_millis()),
+            discontinuity: past.discontinuity,
             ..kaibo_hls::Config::default()
         });
+        for cut in &past.tail {
+            if let Err(error) = window.apply(cut) {
+                tracing::error!(%error, "a recorded segment was left out of the live window");
+            }
+        }
         let segmenter = segmenter::Config {
             segment: Span::from_millis(settings.hls.segment.as_millis()),
             part: Span::from_millis(settings.hls.part.as_millis()),
@@ -130,9 +150,9 @@ impl Live {
         let live = Arc::new(Self {
             ingest: Mutex::new(Ingest {
                 open: None,
-                timeline: Timeline::new(),
+                timeline: past.timeline,
                 health: Health::new(),
-                tracks: None,
+                tracks: past.tracks,
                 made: Vec::new(),
                 frames: Some(frames),
             }),
@@ -149,7 +169,7 @@ impl Live {
             metrics: server.metrics.clone(),
             frames: reader,
         });
-        tokio::spawn(live.clone().cut(Segmenter::new(segmenter, segmenter::Resume::default()), cuts));
+        tokio::spawn(live.clone().cut(Segmenter::new(segmenter, past.segmenter), cuts));
         live
     }
 

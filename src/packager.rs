@@ -103,7 +103,7 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
         let mut batch = Vec::new();
         let mut watched = Instant::now();
         // When the open block is due, and when viewers are let go for want of media.
-        let (mut flush_at, mut release_at) = (None::<Instant>, None::<Instant>);
+        let (mut flush_at, mut release_at) = (None::<Instant>, Some(watched + self.gathering.hold));
         let share = |block: Option<Block>| {
             if let Some(block) = block {
                 blocks.push(Shared(Arc::new(block)));

@@ -1,6 +1,7 @@
 //! Recordings: one slow reader per broadcast that writes what the live window shows, and the list of all of them.
 
 use std::{
+    collections::HashSet,
     io::{self, Read},
     path::Path,
     sync::{Arc, Mutex, PoisonError},
@@ -9,10 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use kaibo_broadcast::Broadcast;
+use kaibo_broadcast::{Broadcast, BroadcastId};
+use kaibo_container::segment::Cut;
 use kaibo_hub::{Cursor, Next};
-use kaibo_media::UnixMillis;
-use kaibo_replay::{Error, Id, Listing, Meta, Recording, Segment, Writer};
+use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
+use kaibo_replay::{Entry, Error, Id, Listing, Meta, Recording, Segment, Writer};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, interval},
@@ -20,7 +22,7 @@ use tokio::{
 
 use crate::{
     access::unix_now,
-    live::{Live, Recorded},
+    live::{Live, Past, Recorded},
     server::Server,
     telemetry::Metrics,
 };
@@ -30,6 +32,9 @@ const SWEEP: Duration = Duration::from_secs(3600);
 
 /// Final recordings whose index is kept in memory: 12 h take 1.5 MiB each.
 const READ: usize = 32;
+
+/// How long the last picture before a restart is taken to be shown.
+const PICTURE: Span = Span::from_millis(40);
 
 /// Every recording of the server.
 pub struct Recordings {
@@ -55,13 +60,14 @@ pub enum Replay {
 
 impl Recordings {
     /// Takes up the recordings in `root`: what an interrupted delete has left is removed, and what a killed server
-    /// has left open is repaired and made final.
-    pub async fn open(root: &Path) -> Result<Self, Error> {
+    /// has left open is repaired and made final, but for those of broadcasts that go on.
+    pub async fn open(root: &Path, going_on: HashSet<String>) -> Result<Self, Error> {
         let root = root.to_path_buf();
         let opened = spawn_blocking(move || {
             let disk = kaibo_replay::Recordings::new(root)?;
             disk.sweep()?;
-            for entry in disk.scan()?.into_iter().filter(|entry| entry.finished.is_none()) {
+            let torn = |entry: &Entry| entry.finished.is_none() && !going_on.contains(entry.id.as_str());
+            for entry in disk.scan()?.into_iter().filter(torn) {
                 let wall = UnixMillis(unix_now().0);
                 let closed =
                     disk.reopen(&entry.id, wall).and_then(|mut writer| writer.finish("server_stopped", wall));
@@ -77,6 +83,46 @@ impl Recordings {
         });
         let disk = blocking(opened).await?;
         Ok(Self { disk, growing: DashMap::new(), read: Mutex::default() })
+    }
+
+    /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`. Nothing
+    /// where nothing was recorded.
+    pub async fn past(&self, id: &BroadcastId, window: Span) -> Result<Past, Error> {
+        let Ok(id) = id.as_ref().parse::<Id>() else { return Ok(Past::default()) };
+        let disk = self.disk.clone();
+        blocking(spawn_blocking(move || {
+            let recording = match disk.open(&id) {
+                Err(Error::Missing(_)) => return Ok(Past::default()),
+                opened => opened?,
+            };
+            let tail = disk.tail(&id, &recording, window)?;
+            let first = tail.iter().find_map(|cut| match cut {
+                Cut::Begin(head) => Some(head.number),
+                _ => None,
+            });
+            let before = recording.segments().iter().rev().find(|segment| first.is_some_and(|first| segment.number < first));
+            let segmenter = recording.resume();
+            // Reordered pictures are shown after the last one was decoded: what follows begins behind them.
+            let shown = tail.iter().filter_map(|cut| match cut {
+                Cut::Part(part) => part.samples.iter().map(|sample| sample.dts + sample.pts_offset + PICTURE).max(),
+                _ => None,
+            });
+            let end = shown.fold(recording.end(), Timestamp::max);
+            Ok(Past {
+                // A number that no run of the time before the restart had.
+                timeline: Timeline::resume_at(end, u32::try_from(segmenter.discontinuity).unwrap_or(u32::MAX)),
+                tracks: recording.inits().last().map(|init| Arc::new(init.tracks.clone())),
+                discontinuity: match (before, tail.is_empty()) {
+                    (Some(before), false) => before.discontinuity,
+                    (None, false) => 0,
+                    // The next segment is one more than this.
+                    (_, true) => segmenter.discontinuity.saturating_sub(1),
+                },
+                segmenter,
+                tail,
+            })
+        }))
+        .await
     }
 
     /// The recording `id`.
@@ -200,7 +246,12 @@ pub fn start(
         let Ok(id) = id.parse::<Id>() else { return };
         let meta = Meta { app, stream, started: UnixMillis(unix_now().0) };
         let (disk, named) = (server.recordings.disk.clone(), id.clone());
-        let writer = match blocking(spawn_blocking(move || disk.create(&named, meta))).await {
+        let opened = spawn_blocking(move || match disk.create(&named, meta) {
+            // The broadcast goes on after a restart, and so does its recording.
+            Err(Error::Exists(_)) => disk.reopen(&named, UnixMillis(unix_now().0)),
+            created => created,
+        });
+        let writer = match blocking(opened).await {
             Ok(writer) => writer,
             Err(error) => {
                 server.metrics.record_errors.inc();

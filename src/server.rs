@@ -13,7 +13,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::Instant,
 };
 
@@ -34,6 +34,7 @@ pub struct Server {
     pub access: Access,
     pub broadcasts: Broadcasts,
     pub recordings: Recordings,
+    pub store: kaibo_store::Handle,
     pub metrics: Arc<Metrics>,
     pub clock: Clock,
     stop: watch::Sender<bool>,
@@ -74,6 +75,8 @@ pub enum StartError {
     Listen { what: &'static str, address: SocketAddr, error: io::Error },
     #[error("can't use {path}: {error}")]
     Data { path: PathBuf, error: io::Error },
+    #[error("the store: {0}")]
+    Store(#[from] kaibo_store::Error),
     #[error("recordings: {0}")]
     Recordings(#[from] kaibo_replay::Error),
     #[error("authentication is on, but {0}")]
@@ -107,18 +110,23 @@ impl Server {
         let (api, api_at) = listen("the API", config.api.listen).await?;
         let addresses = Listening { pid: std::process::id(), rtmp: rtmp_at, http: http_at, api: api_at };
         let media = config.data_dir.join("media");
-        let recordings = Recordings::open(&media).await?;
+        let store = open_store(config.data_dir.join("kaibo.db")).await?;
+        let going_on = store.ask(|store| store.open()).await?;
+        let going_on = going_on.into_iter().map(|record| record.id.into()).collect();
+        let recordings = Recordings::open(&media, going_on).await?;
         let run = config.data_dir.join("run.json");
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
             broadcasts: Broadcasts::default(),
             recordings,
+            store,
             metrics: Arc::default(),
             clock: Clock::default(),
             stop: watch::Sender::new(false),
             addresses,
             settings,
         });
+        server.broadcasts.boot(&server).await?;
         // Written under another name first: whoever waits for the file never sees half of it.
         let text = serde_json::to_string(&server.addresses).unwrap_or_default();
         let fresh = run.with_extension("json.new");
@@ -189,6 +197,13 @@ impl Stop {
             None => std::future::pending().await,
         }
     }
+}
+
+async fn open_store(path: PathBuf) -> Result<kaibo_store::Handle, StartError> {
+    let opening = path.clone();
+    let store = spawn_blocking(move || kaibo_store::Sqlite::open(&opening)).await;
+    let store = store.map_err(|error| StartError::Data { path: path.clone(), error: io::Error::other(error) })??;
+    kaibo_store::Handle::start(store).map_err(|error| StartError::Data { path, error })
 }
 
 async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -55,6 +55,7 @@ pub struct Metrics {
     pub publishers: Gauge,
     pub broadcasts: Gauge,
     pub record_errors: Counter,
+    pub store_errors: Counter,
     pub panics: Counter,
     lags: Family<ByProtocol, Counter>,
     viewers: Family<ByProtocol, Gauge<i64, AtomicI64>>,
@@ -97,6 +98,7 @@ impl Metrics {
         registry.register("push_rejected", "Publish requests refused", self.rejected.clone());
         registry.register("resumes", "Broadcasts that a returning publisher continued", self.resumes.clone());
         registry.register("record_errors", "Failed writes of recordings", self.record_errors.clone());
+        registry.register("store_errors", "Transitions that could not be stored", self.store_errors.clone());
         registry.register("http_responses", "Replies to viewers by status", self.responses.clone());
         registry.register("panics", "Connections ended by a fault of ours; must stay 0", self.panics.clone());
         let mut text = String::new();

@@ -17,7 +17,11 @@ use tokio::{
 };
 
 use super::{COMMANDS, Command, Handle, Push, Status};
-use crate::{config, live::Live, server::Server};
+use crate::{
+    config,
+    live::{Live, Past},
+    server::Server,
+};
 
 /// An ended broadcast's playlist stays for this many windows, for viewers to read to its end.
 const WINDOWS_AFTER_END: u32 = 3;
@@ -45,10 +49,19 @@ struct Accepted {
     newest_media: Arc<AtomicI64>,
 }
 
-/// Starts the actor of `broadcast`.
-pub fn spawn(server: &Arc<Server>, broadcast: Broadcast, settings: &Arc<config::App>) -> Arc<Handle> {
+/// Starts the actor of a new broadcast, or (with a `past`) of one that a restart of the server interrupted.
+pub fn spawn(
+    server: &Arc<Server>,
+    broadcast: Broadcast,
+    settings: &Arc<config::App>,
+    past: Option<Past>,
+) -> Arc<Handle> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
-    let live = Live::new(server, settings);
+    let booted = past.is_some();
+    let live = Live::new(server, settings, past.unwrap_or_default());
+    if booted && broadcast.started_at().is_some() {
+        live.record(server, &broadcast, settings);
+    }
     let (status, watched) = watch::channel(Arc::new(Status::of(&broadcast, &live, server.clock.now())));
     let handle = Arc::new(Handle {
         id: broadcast.id().clone(),
@@ -69,13 +82,16 @@ pub fn spawn(server: &Arc<Server>, broadcast: Broadcast, settings: &Arc<config::
         settings: settings.clone(),
         forgotten: false,
     };
-    tokio::spawn(actor.run());
+    tokio::spawn(actor.run(booted));
     handle
 }
 
 impl Actor {
-    async fn run(mut self) {
-        loop {
+    async fn run(mut self, booted: bool) {
+        if booted {
+            self.happen(Event::Boot).await;
+        }
+        while !self.broadcast.state().is_final() || self.accepted.is_some() {
             let now = self.server.clock.now();
             let until_deadline = match self.broadcast.next_deadline() {
                 Some(deadline) => deadline.since(now).min(REFRESH),
@@ -88,11 +104,8 @@ impl Actor {
                     None => break,
                 },
                 () = sleep(until_deadline) => {
-                    self.happen(Event::Tick);
+                    self.happen(Event::Tick).await;
                 }
-            }
-            if self.broadcast.state().is_final() && self.accepted.is_none() {
-                break;
             }
         }
         self.linger().await;
@@ -113,27 +126,27 @@ impl Actor {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Publish { publish, reply } => {
-                self.tell_media();
+                self.tell_media().await;
                 let effects = self.broadcast.handle(Event::Publish(publish), self.server.clock.now());
-                self.carry_out(effects, Some(reply));
+                self.carry_out(effects, Some(reply)).await;
             }
             Command::Keyframe { epoch, reply } => {
-                self.happen(Event::Keyframe { epoch });
+                self.happen(Event::Keyframe { epoch }).await;
                 // An error is a publisher who went away.
                 let _ = reply.send(());
             }
             Command::Down { epoch, cause } => {
-                self.happen(Event::Down { epoch, cause });
+                self.happen(Event::Down { epoch, cause }).await;
                 self.accepted.take_if(|accepted| accepted.epoch == epoch);
             }
             Command::Control { event, reply } => {
-                let conflict = self.happen(event);
+                let conflict = self.happen(event).await;
                 let _ = reply.send(conflict.map_or(Ok(()), Err));
             }
             Command::Close { reply } => {
                 if let Some(epoch) = self.broadcast.owner() {
                     self.close(epoch, DownCause::Server);
-                    self.happen(Event::Down { epoch, cause: DownCause::Server });
+                    self.happen(Event::Down { epoch, cause: DownCause::Server }).await;
                     self.accepted = None;
                 }
                 self.handle.live.close().await;
@@ -142,30 +155,46 @@ impl Actor {
         }
     }
 
-    fn happen(&mut self, event: Event) -> Option<CommandConflict> {
-        self.tell_media();
+    async fn happen(&mut self, event: Event) -> Option<CommandConflict> {
+        self.tell_media().await;
         let effects = self.broadcast.handle(event, self.server.clock.now());
-        self.carry_out(effects, None)
+        self.carry_out(effects, None).await
     }
 
     /// The machine is told of media only when it is asked something else: that is when it matters.
-    fn tell_media(&mut self) {
+    async fn tell_media(&mut self) {
         if let Some(accepted) = &self.accepted {
             let at = Millis(accepted.newest_media.load(Ordering::Relaxed));
             let event = Event::Media { epoch: accepted.epoch, at };
             let effects = self.broadcast.handle(event, self.server.clock.now());
-            self.carry_out(effects, None);
+            self.carry_out(effects, None).await;
+        }
+    }
+
+    /// Makes the broadcast as it is now durable, before anybody can see what follows from it. If the disk can't take
+    /// it, live goes on all the same: a restart would then know an older state.
+    async fn store(&self) {
+        let saved = match Status::to_record(&self.broadcast, &self.handle.live) {
+            Ok(record) => self.server.store.ask(move |store| store.save(&record, &[]).map(drop)).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = saved {
+            self.server.metrics.store_errors.inc();
+            tracing::error!(broadcast = %self.broadcast.id(), %error, "can't store a broadcast");
         }
     }
 
     /// Does what the machine says, in its order. `attempt` waits for the answer to the publish that was just asked.
-    fn carry_out(
+    async fn carry_out(
         &mut self,
         effects: Vec<Effect>,
         mut attempt: Option<oneshot::Sender<Result<Push, Refusal>>>,
     ) -> Option<CommandConflict> {
         let mut conflict = None;
         let live = self.handle.live.clone();
+        if !effects.is_empty() && !self.forgotten {
+            self.store().await;
+        }
         for effect in effects {
             match effect {
                 Effect::AcceptPublish(epoch) => {
@@ -200,7 +229,12 @@ impl Actor {
                 // The recorder follows the timeline: what it gets it writes at once.
                 Effect::FlushRecording | Effect::FinishRecording => {}
                 Effect::Announce(notice) => self.announce(&notice),
-                Effect::Forget => self.forgotten = true,
+                Effect::Forget => {
+                    self.forgotten = true;
+                    let id = self.broadcast.id().clone();
+                    // What can't be deleted now is ended at the next start.
+                    let _ = self.server.store.ask(move |store| store.delete(&id)).await;
+                }
                 Effect::Conflict(what) => conflict = Some(what),
             }
         }

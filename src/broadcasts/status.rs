@@ -1,12 +1,17 @@
 //! What is known of a broadcast at one moment.
 
 use kaibo_broadcast::{App, Broadcast, BroadcastId, Fingerprint, Millis, Origin, PushState, State, Stream};
-use serde::Serialize;
+use kaibo_store::{Error as StoreError, Record};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{Addresses, PlayUrls, play_urls, rfc3339},
     live::Live,
 };
+
+/// The owner of every broadcast, and since when: there is one node.
+const NODE: &str = "local";
+const FIRST_OWNER: u64 = 1;
 
 /// A broadcast at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +37,24 @@ pub struct Status {
 
 impl Status {
     pub fn of(broadcast: &Broadcast, live: &Live, now: Millis) -> Self {
-        let tracks = live.tracks();
+        Self::with(broadcast, Extra::of(live), now)
+    }
+
+    /// What the store keeps of a broadcast.
+    pub fn to_record(broadcast: &Broadcast, live: &Live) -> Result<Record, StoreError> {
+        // A struct of two plain fields always has a JSON form.
+        let extra = serde_json::to_string(&Extra::of(live)).unwrap_or_default();
+        Ok(Record { extra, ..Record::new(broadcast, NODE, FIRST_OWNER)? })
+    }
+
+    /// A broadcast as the store knows it.
+    pub fn of_record(record: &Record, now: Millis) -> Result<Self, StoreError> {
+        // Whatever a later version put there in another way is only of this much use.
+        let extra = serde_json::from_str(&record.extra).unwrap_or_default();
+        Ok(Self::with(&record.broadcast()?, extra, now))
+    }
+
+    fn with(broadcast: &Broadcast, extra: Extra, now: Millis) -> Self {
         Self {
             id: broadcast.id().clone(),
             app: broadcast.app().clone(),
@@ -45,8 +67,8 @@ impl Status {
             resume_deadline: broadcast.resume_deadline(),
             ended_at: broadcast.ended_at(),
             resumes: broadcast.resumes(),
-            size: tracks.and_then(|tracks| tracks.video.as_ref().map(|video| (video.width, video.height))),
-            recorded: live.is_recorded(),
+            size: extra.size,
+            recorded: extra.recorded,
             barred: broadcast.barred().to_vec(),
         }
     }
@@ -86,6 +108,21 @@ impl Status {
                 hls: format!("{}/replay/{}.m3u8", at.http, self.id),
             }),
         }
+    }
+}
+
+/// What is stored of a broadcast beside its state machine.
+#[derive(Default, Serialize, Deserialize)]
+struct Extra {
+    recorded: bool,
+    size: Option<(u32, u32)>,
+}
+
+impl Extra {
+    fn of(live: &Live) -> Self {
+        let tracks = live.tracks();
+        let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
+        Self { recorded: live.is_recorded(), size: video.map(|video| (video.width, video.height)) }
     }
 }
 

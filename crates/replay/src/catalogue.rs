@@ -64,8 +64,12 @@ impl Recordings {
 
     /// The bytes of a segment: exactly [`Segment::bytes`], unless somebody has tampered with the file.
     pub fn segment(&self, id: &Id, segment: &Segment) -> Result<io::Take<File>, Error> {
-        let path = self.root.join(id.as_str()).join(segment_file(segment.number));
+        let path = self.segment_path(id, segment);
         open(&path).map(|file| file.take(segment.bytes)).map_err(Error::at(&path))
+    }
+
+    pub(crate) fn segment_path(&self, id: &Id, segment: &Segment) -> PathBuf {
+        self.root.join(id.as_str()).join(segment_file(segment.number))
     }
 
     /// The bytes of an initialisation section.

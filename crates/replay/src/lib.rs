@@ -34,6 +34,7 @@ mod id;
 mod index;
 mod listing;
 mod recording;
+mod tail;
 mod tracks;
 mod writer;
 

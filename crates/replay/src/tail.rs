@@ -1,0 +1,93 @@
+//! The newest segments of a recording as the cuts that made them, for a live playlist that goes on after a restart.
+
+use std::{io::Read, sync::Arc};
+
+use bytes::Bytes;
+use kaibo_container::{
+    fmp4::fragments,
+    segment::{Cut, Init, Part, SegmentEnd, SegmentHead},
+};
+use kaibo_media::Span;
+
+use crate::{Error, Id, Recording, Recordings, Segment};
+
+impl Recordings {
+    /// The cuts of the newest segments of `recording`, which last for `span` together. None of a recording that broke
+    /// off within its first segment or before the first part of another: a playlist that begins with them could not
+    /// go on with [`Recording::resume`]'s number.
+    pub fn tail(&self, id: &Id, recording: &Recording, span: Span) -> Result<Vec<Cut>, Error> {
+        let resume = recording.resume();
+        let segments = newest(recording.segments(), span);
+        let follows = |last: &Segment| last.number.saturating_add(1) == resume.next_segment;
+        let Some(target_duration) = resume.target_duration.filter(|_| segments.last().is_some_and(follows)) else {
+            return Ok(Vec::new());
+        };
+        let mut cuts = Vec::new();
+        let mut init: Option<Arc<Init>> = None;
+        for segment in segments {
+            let known = init.take().filter(|init| init.number == segment.init);
+            let needed = match known {
+                Some(known) => known,
+                None => self.init_of(id, recording, segment)?,
+            };
+            cuts.push(Cut::Begin(Arc::new(SegmentHead {
+                number: segment.number,
+                discontinuity: segment.discontinuity,
+                init: needed.clone(),
+                start: segment.start,
+                wall: segment.wall,
+                independent: segment.independent,
+            })));
+            cuts.extend(self.parts(id, segment, &needed)?.into_iter().map(|part| Cut::Part(Arc::new(part))));
+            cuts.push(Cut::End(SegmentEnd { number: segment.number, duration: segment.duration, target_duration }));
+            init = Some(needed);
+        }
+        Ok(cuts)
+    }
+
+    fn init_of(&self, id: &Id, recording: &Recording, segment: &Segment) -> Result<Arc<Init>, Error> {
+        let stored = recording.inits().iter().find(|init| init.number == segment.init);
+        // Reading the index has made sure of it.
+        let stored = stored.ok_or_else(|| Error::Missing(id.clone()))?;
+        let bytes = self.init(id, stored)?;
+        Ok(Arc::new(Init { number: stored.number, bytes, tracks: Arc::new(stored.tracks.clone()) }))
+    }
+
+    fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
+        let mut bytes = Vec::new();
+        let path = self.segment_path(id, segment);
+        self.segment(id, segment)?.read_to_end(&mut bytes).map_err(Error::at(&path))?;
+        let bytes = Bytes::from(bytes);
+        let (mut parts, mut at, mut start) = (Vec::new(), 0, segment.start);
+        for fragment in fragments(&bytes, &init.tracks) {
+            let Ok(fragment) = fragment else { return Err(Error::Corrupt(path)) };
+            parts.push(Part {
+                segment: segment.number,
+                index: parts.len() as u32,
+                start,
+                duration: fragment.duration,
+                independent: fragment.samples.iter().any(|sample| sample.keyframe),
+                bytes: bytes.slice(at..at + fragment.len),
+                samples: fragment.samples,
+            });
+            at += fragment.len;
+            start += fragment.duration;
+        }
+        Ok(parts)
+    }
+}
+
+/// The last of `segments` that fill `span`; without a hole in their numbers, which no playlist may have.
+fn newest(segments: &[Segment], span: Span) -> &[Segment] {
+    let mut duration = Span::ZERO;
+    let mut from = segments.len();
+    while let Some(segment) = from.checked_sub(1).and_then(|at| segments.get(at)) {
+        let follows = segments.get(from).is_none_or(|next| segment.number.saturating_add(1) == next.number);
+        if duration >= span || !follows {
+            break;
+        }
+        duration += segment.duration;
+        from -= 1;
+    }
+    segments.get(from..).unwrap_or_default()
+}
