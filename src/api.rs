@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use crate::{
-    access::{self, Addresses, PushUrl, unix_now},
+    access::{self, PushUrl, unix_now},
     broadcasts::Object,
     problem::Problem,
     server::Server,
@@ -169,7 +169,7 @@ async fn list(
         limit: filter.limit.unwrap_or(PAGE).clamp(1, MOST),
     };
     let (found, next) = server.broadcasts.list(&server, filter).await.map_err(|error| store_fault(&error))?;
-    let at = addresses(&server);
+    let at = server.public_addresses();
     let now = server.clock.now();
     let items = found.iter().map(|status| status.to_api(&at, now)).collect();
     Ok(Json(Page { items, next_cursor: next.map(|next| next.to_string()) }))
@@ -201,7 +201,7 @@ async fn stop(_: Authorized, State(server): State<Arc<Server>>, id: Id) -> Resul
 async fn object(server: &Server, id: &BroadcastId) -> Result<Json<Object>, Problem> {
     let status = server.broadcasts.status(server, id).await.map_err(|error| store_fault(&error))?;
     let status = status.ok_or_else(no_broadcast)?;
-    Ok(Json(status.to_api(&addresses(server), server.clock.now())))
+    Ok(Json(status.to_api(&server.public_addresses(), server.clock.now())))
 }
 
 /// 503: the disk may be back in a moment.
@@ -291,7 +291,7 @@ async fn push_url(
         return Err(Problem::invalid(format!("expires_in_s is more than {}", longest.as_secs())));
     }
     let expires = unix_now() + valid;
-    Ok(Json(access::push_url(&server.access, &addresses(&server), &app, &stream, expires)))
+    Ok(Json(access::push_url(&server.access, &server.public_addresses(), &app, &stream, expires)))
 }
 
 /// Why a request body was not read.
@@ -302,8 +302,4 @@ fn unreadable(rejection: &JsonRejection) -> Problem {
         _ => "malformed",
     };
     Problem::new(rejection.status(), code, rejection.body_text())
-}
-
-fn addresses(server: &Server) -> Addresses {
-    Addresses::of(&server.settings.config, Some(&server.addresses), None)
 }

@@ -10,6 +10,7 @@ mod demo;
 mod http;
 mod input;
 mod live;
+mod notices;
 mod output;
 mod packager;
 mod problem;

@@ -12,13 +12,13 @@ use serde::Serialize;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::watch,
+    sync::{broadcast, watch},
     task::{JoinSet, spawn_blocking},
     time::Instant,
 };
 
 use crate::{
-    access::{Access, unix_now},
+    access::{Access, Addresses, unix_now},
     api,
     broadcasts::Broadcasts,
     config::Settings,
@@ -26,6 +26,9 @@ use crate::{
     recorder::Recordings,
     telemetry::Metrics,
 };
+
+/// Events that a slow listener may be behind before it has to read on from the store.
+const EVENTS: usize = 256;
 
 /// What every part of a server shares.
 pub struct Server {
@@ -36,6 +39,8 @@ pub struct Server {
     pub recordings: Recordings,
     pub store: kaibo_store::Handle,
     pub metrics: Arc<Metrics>,
+    /// What the business is told, for those who listen live.
+    pub events: broadcast::Sender<Arc<kaibo_store::Notice>>,
     pub clock: Clock,
     stop: watch::Sender<bool>,
 }
@@ -121,6 +126,7 @@ impl Server {
             recordings,
             store,
             metrics: Arc::default(),
+            events: broadcast::Sender::new(EVENTS),
             clock: Clock::default(),
             stop: watch::Sender::new(false),
             addresses,
@@ -139,6 +145,20 @@ impl Server {
         listeners.spawn(api::serve(server.clone(), api));
         listeners.spawn(Recordings::sweep(server.clone()));
         Ok(Running { server, listeners })
+    }
+
+    /// Tells those who listen live what was stored.
+    pub fn tell(&self, stored: Vec<kaibo_store::NewNotice>, sequences: &[u64]) {
+        for (notice, &sequence) in stored.into_iter().zip(sequences) {
+            let kaibo_store::NewNotice { id, broadcast, kind, at, body, endpoints: _ } = notice;
+            // An error means that nobody listens.
+            let _ = self.events.send(Arc::new(kaibo_store::Notice { sequence, id, broadcast, kind, at, body }));
+        }
+    }
+
+    /// Where the outside reaches this server.
+    pub fn public_addresses(&self) -> Addresses {
+        Addresses::of(&self.settings.config, Some(&self.addresses), None)
     }
 
     /// Becomes ready when the server is to stop.

@@ -20,6 +20,7 @@ use super::{COMMANDS, Command, Handle, Push, Status};
 use crate::{
     config,
     live::{Live, Past},
+    notices,
     server::Server,
 };
 
@@ -173,14 +174,27 @@ impl Actor {
 
     /// Makes the broadcast as it is now durable, before anybody can see what follows from it. If the disk can't take
     /// it, live goes on all the same: a restart would then know an older state.
-    async fn store(&self) {
+    async fn store(&self, effects: &[Effect]) {
+        let now = self.server.clock.now();
+        let status = Status::of(&self.broadcast, &self.handle.live, now);
+        let told = effects.iter().filter_map(|effect| match effect {
+            Effect::Announce(notice) => Some(notices::event(&self.server, notice, &status, now)),
+            _ => None,
+        });
+        let told: Vec<_> = told.collect();
         let saved = match Status::to_record(&self.broadcast, &self.handle.live) {
-            Ok(record) => self.server.store.ask(move |store| store.save(&record, &[]).map(drop)).await,
+            Ok(record) => {
+                let told = told.clone();
+                self.server.store.ask(move |store| store.save(&record, &told)).await
+            }
             Err(error) => Err(error),
         };
-        if let Err(error) = saved {
-            self.server.metrics.store_errors.inc();
-            tracing::error!(broadcast = %self.broadcast.id(), %error, "can't store a broadcast");
+        match saved {
+            Ok(sequences) => self.server.tell(told, &sequences),
+            Err(error) => {
+                self.server.metrics.store_errors.inc();
+                tracing::error!(broadcast = %self.broadcast.id(), %error, "can't store a broadcast");
+            }
         }
     }
 
@@ -193,7 +207,7 @@ impl Actor {
         let mut conflict = None;
         let live = self.handle.live.clone();
         if !effects.is_empty() && !self.forgotten {
-            self.store().await;
+            self.store(&effects).await;
         }
         for effect in effects {
             match effect {
