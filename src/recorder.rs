@@ -189,10 +189,11 @@ impl Recordings {
         loop {
             tokio::select! {
                 _ = hourly.tick() => {
-                    let server = server.clone();
-                    let swept = spawn_blocking(move || server.recordings.delete_expired(&server));
-                    if let Err(error) = blocking(swept).await {
-                        tracing::error!(%error, "can't look for old recordings");
+                    let sweeper = server.clone();
+                    let swept = spawn_blocking(move || sweeper.recordings.delete_expired(&sweeper));
+                    match blocking(swept).await {
+                        Ok(expired) => server.forget(expired).await,
+                        Err(error) => tracing::error!(%error, "can't look for old recordings"),
                     }
                 }
                 () = stopping.wait() => return,
@@ -200,8 +201,10 @@ impl Recordings {
         }
     }
 
-    fn delete_expired(&self, server: &Server) -> Result<(), Error> {
+    /// Deletes what is past its retention; answers what that was.
+    fn delete_expired(&self, server: &Server) -> Result<Vec<Id>, Error> {
         let now = unix_now();
+        let mut expired = Vec::new();
         for entry in self.disk.scan()? {
             let retention = server.settings.app(&entry.meta.app).record.retention.0;
             let Some(finished) = entry.finished else { continue };
@@ -210,11 +213,14 @@ impl Recordings {
             }
             self.lock().retain(|(known, _)| *known != entry.id);
             match self.disk.delete(&entry.id) {
-                Ok(()) => tracing::info!(recording = %entry.id, "deleted: past its retention"),
+                Ok(()) => {
+                    tracing::info!(recording = %entry.id, "deleted: past its retention");
+                    expired.push(entry.id);
+                }
                 Err(error) => tracing::error!(recording = %entry.id, %error, "can't delete an old recording"),
             }
         }
-        Ok(())
+        Ok(expired)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Id, Arc<Recording>)>> {

@@ -1,20 +1,21 @@
 //! A running server: its listeners, what its parts share, and how it stops.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use kaibo_broadcast::{EmptyKey, Millis};
+use kaibo_broadcast::{BroadcastId, EmptyKey, Millis};
 use serde::Serialize;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{broadcast, watch},
     task::{JoinSet, spawn_blocking},
-    time::Instant,
+    time::{Duration, Instant, interval},
 };
 
 use crate::{
@@ -30,6 +31,9 @@ use crate::{
 /// Events that a slow listener may be behind before it has to read on from the store.
 const EVENTS: usize = 256;
 
+/// How often the store lets go of what it need not keep: a piece of it each time takes milliseconds.
+const PRUNE: Duration = Duration::from_secs(30);
+
 /// What every part of a server shares.
 pub struct Server {
     pub settings: Settings,
@@ -43,6 +47,8 @@ pub struct Server {
     pub events: broadcast::Sender<Arc<kaibo_store::Notice>>,
     pub clock: Clock,
     stop: watch::Sender<bool>,
+    /// Holds the data folder for as long as the server lives.
+    _lock: File,
 }
 
 /// Steady time: the wall clock when the server started, plus what has passed since. Setting the wall clock by hours
@@ -110,12 +116,13 @@ impl Server {
         let config = &settings.config;
         let data = |path: &Path, error| StartError::Data { path: path.to_path_buf(), error };
         fs::create_dir_all(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
+        let lock = lock(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
         let (rtmp, rtmp_at) = listen("RTMP", config.rtmp.listen).await?;
         let (http, http_at) = listen("HTTP", config.http.listen).await?;
         let (api, api_at) = listen("the API", config.api.listen).await?;
         let addresses = Listening { pid: std::process::id(), rtmp: rtmp_at, http: http_at, api: api_at };
         let media = config.data_dir.join("media");
-        let store = open_store(config.data_dir.join("kaibo.db")).await?;
+        let store = open_store(config.data_dir.join(config.store_file())).await?;
         let going_on = store.ask(|store| store.open()).await?;
         let going_on = going_on.into_iter().map(|record| record.id.into()).collect();
         let recordings = Recordings::open(&media, going_on).await?;
@@ -129,6 +136,7 @@ impl Server {
             events: broadcast::Sender::new(EVENTS),
             clock: Clock::default(),
             stop: watch::Sender::new(false),
+            _lock: lock,
             addresses,
             settings,
         });
@@ -144,6 +152,7 @@ impl Server {
         listeners.spawn(http::serve(server.clone(), http));
         listeners.spawn(api::serve(server.clone(), api));
         listeners.spawn(Recordings::sweep(server.clone()));
+        listeners.spawn(prune(server.clone()));
         Ok(Running { server, listeners })
     }
 
@@ -153,6 +162,15 @@ impl Server {
             let kaibo_store::NewNotice { id, broadcast, kind, at, body, endpoints: _ } = notice;
             // An error means that nobody listens.
             let _ = self.events.send(Arc::new(kaibo_store::Notice { sequence, id, broadcast, kind, at, body }));
+        }
+    }
+
+    /// A broadcast is known for as long as its replay.
+    pub async fn forget(&self, expired: Vec<kaibo_replay::Id>) {
+        for id in expired.iter().filter_map(|id| id.as_str().parse::<BroadcastId>().ok()) {
+            if let Err(error) = self.store.ask(move |store| store.delete(&id)).await {
+                tracing::error!(%error, "can't forget a broadcast whose replay is gone");
+            }
         }
     }
 
@@ -215,6 +233,42 @@ impl Stop {
                 }
             }
             None => std::future::pending().await,
+        }
+    }
+}
+
+/// Keeps a second server out of the data folder.
+fn lock(folder: &Path) -> io::Result<File> {
+    let file = File::create(folder.join("lock"))?;
+    file.try_lock().map_err(|_| io::Error::new(io::ErrorKind::WouldBlock, "another server uses it"))?;
+    Ok(file)
+}
+
+/// Lets go of what the store need not keep, until the server stops.
+async fn prune(server: Arc<Server>) {
+    let mut stopping = server.stopping();
+    let mut ticks = interval(PRUNE);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = stopping.wait() => return,
+        }
+        loop {
+            let now = server.clock.now();
+            match server.store.ask(move |store| store.prune(now)).await {
+                Ok(pruned) => {
+                    if pruned.undelivered > 0 {
+                        tracing::warn!(events = pruned.undelivered, "events were dropped before they could be delivered");
+                    }
+                    if !pruned.more {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the store can't be pruned");
+                    break;
+                }
+            }
         }
     }
 }

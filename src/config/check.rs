@@ -40,6 +40,9 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
     within("rtmp.first_media_timeout", first_media, Duration::millis(100), HOUR)?;
     url("http.public_url", &config.http.public_url, ["http://", "https://"])?;
     url("http.public_rtmp_url", &config.http.public_rtmp_url, ["rtmp://", "rtmps://"])?;
+    if config.store.url.strip_prefix("sqlite:").is_none_or(str::is_empty) {
+        return Err(Fault::new("store.url", format!("{:?} is not sqlite:FILE", config.store.url)));
+    }
     for origin in &config.http.cors_origins {
         origin_of_pages(origin)?;
     }

@@ -41,6 +41,7 @@ section!(
         flv: Flv = Flv::default(),
         record: Record = Record::default(),
         limits: Limits = Limits::default(),
+        store: Store = Store::default(),
         log: Log = Log::default(),
         apps: BTreeMap<String, toml::Table> = BTreeMap::new(),
     }
@@ -178,6 +179,13 @@ section!(
 );
 
 section!(
+    /// `[store]`
+    Store {
+        url: String = "sqlite:kaibo.db".into(),
+    }
+);
+
+section!(
     /// `[log]`
     Log {
         level: String = "info".into(),
@@ -191,6 +199,13 @@ section!(
 pub enum LogFormat {
     Text,
     Json,
+}
+
+impl Config {
+    /// The database's file, relative to the data folder.
+    pub fn store_file(&self) -> &str {
+        self.store.url.strip_prefix("sqlite:").unwrap_or(&self.store.url)
+    }
 }
 
 /// The settings of a running server: the file, and what each app comes to.
