@@ -210,7 +210,11 @@ impl Broadcasts {
     }
 
     /// A page of all broadcasts, newest first, and where the next one begins.
-    pub async fn list(&self, server: &Server, filter: Filter) -> Result<(Vec<Arc<Status>>, Option<u64>), StoreError> {
+    pub async fn list(
+        &self,
+        server: &Server,
+        filter: Filter,
+    ) -> Result<(Vec<Arc<Status>>, Option<u64>), StoreError> {
         let page = server.store.ask(move |store| store.list(&filter)).await?;
         let now = server.clock.now();
         let status = |record: &Record| match self.get(&record.id) {
@@ -222,7 +226,8 @@ impl Broadcasts {
 
     /// Takes up what the store knows: broadcasts that are not over go on, the newest of those that are stay known.
     pub async fn boot(&self, server: &Arc<Server>) -> Result<(), StoreError> {
-        let known = server.store.ask(|store| store.list(&Filter { limit: BOOT, ..Filter::default() })).await?;
+        let known =
+            server.store.ask(|store| store.list(&Filter { limit: BOOT, ..Filter::default() })).await?;
         let now = server.clock.now();
         for record in known.items.iter().rev().filter(|record| record.is_final) {
             self.past().push(Arc::new(Status::of_record(record, now)?));

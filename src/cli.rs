@@ -83,8 +83,10 @@ fn serve(config: Option<&Path>) -> Result<(), String> {
     telemetry::start(&settings.config.log)?;
     secrets::fill(&mut settings).map_err(|error| error.to_string())?;
     runtime()?.block_on(async {
+        // Before the start, so that a stop during a long repair is a stop, too.
+        let stop = Stop::signal();
         let running = Server::start(settings).await.map_err(|error| error.to_string())?;
-        running.run_until(Stop::signal()).await;
+        running.run_until(stop).await;
         Ok(())
     })
 }

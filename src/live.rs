@@ -21,7 +21,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::{
     config,
-    output::rtmp::Rtmp,
+    output::{etag, rtmp::Rtmp},
     packager::{Gathering, Outlet, Queued, Shared},
     recorder,
     server::Server,
@@ -110,7 +110,7 @@ impl Entry for Recorded {
 pub struct Playlist {
     pub text: Bytes,
     pub gzip: Option<Bytes>,
-    pub version: u64,
+    pub etag: String,
     /// In seconds.
     pub target_duration: u32,
 }
@@ -299,13 +299,16 @@ impl Live {
 
     /// The media playlist, once there is a segment; `query` goes to every address in it.
     pub fn playlist(&self, format: Format, query: &str) -> Option<Playlist> {
-        let (text, version, target_duration) = {
+        let (text, target_duration) = {
             let window = self.window();
-            (window.playlist(format, query)?, window.version(), window.target_duration()?)
+            (window.playlist(format, query)?, window.target_duration()?)
         };
         // A viewer's own playlist is not worth compressing: it is used once.
-        let gzip = query.is_empty().then(|| self.playlists.zip(format, &text));
-        Some(Playlist { text, gzip, version, target_duration })
+        if query.is_empty() {
+            let (gzip, etag) = self.playlists.zip(format, &text);
+            return Some(Playlist { text, gzip: Some(gzip), etag, target_duration });
+        }
+        Some(Playlist { etag: etag(&text), text, gzip: None, target_duration })
     }
 
     /// A segment, listed or not long gone from the list.

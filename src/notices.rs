@@ -4,11 +4,7 @@ use kaibo_broadcast::{Millis, Notice};
 use kaibo_store::NewNotice;
 use serde_json::{Value, json};
 
-use crate::{
-    access::rfc3339,
-    broadcasts::Status,
-    server::Server,
-};
+use crate::{access::rfc3339, broadcasts::Status, server::Server};
 
 /// The event that `notice` means for the broadcast that is in `status` now.
 pub fn event(server: &Server, notice: &Notice, status: &Status, now: Millis) -> NewNotice {

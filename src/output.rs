@@ -6,7 +6,13 @@ pub mod replay;
 pub mod rtmp;
 pub mod status;
 
-use std::{io::Write, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Write,
+    net::SocketAddr,
+    sync::Arc,
+    time::Instant,
+};
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
@@ -75,23 +81,30 @@ pub fn gzip(text: &[u8]) -> Bytes {
     encoder.write_all(text).and_then(|()| encoder.finish()).map(Bytes::from).unwrap_or_default()
 }
 
+/// A validator of `text` that means the same after a restart.
+pub fn etag(text: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
 /// Path of a replay's playlist.
 pub fn replay_url(id: &BroadcastId) -> String {
     format!("/replay/{id}.m3u8")
 }
 
 /// Checks the play key in the query, where viewers need one.
-pub fn play_key(call: &Call, broadcast: &Handle) -> Result<(), Problem> {
+pub fn play_key(call: &Call, app: &App, stream: &Stream) -> Result<(), Problem> {
     let address = call.peer.ip();
     let access = &call.server.access;
-    if !access.play_is_signed(broadcast.app()) {
+    if !access.play_is_signed(app) {
         return Ok(());
     }
     if access.is_shut_out(address) {
         let detail = "too many wrong keys; wait a minute";
         return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_keys", detail));
     }
-    access.play(broadcast.app(), broadcast.stream(), call.query()).map_err(|error| {
+    access.play(app, stream, call.query()).map_err(|error| {
         access.refused(address);
         Problem::new(StatusCode::FORBIDDEN, "play_key", error.to_string())
     })
@@ -99,6 +112,15 @@ pub fn play_key(call: &Call, broadcast: &Handle) -> Result<(), Problem> {
 
 /// A viewer that had to be moved on to a keyframe this often cannot keep up; a smaller picture would serve it better.
 pub const LAGS: u32 = 8;
+
+/// What lies behind the first playlist needs the session that came with it, where viewers need keys: an admitted
+/// viewer is not cut off when the key expires.
+pub fn session(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<(), Problem> {
+    if call.server.access.is_hls_session(app, broadcast, call.query()) {
+        return Ok(());
+    }
+    Err(Problem::new(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))
+}
 
 /// One connected viewer: counted while it lives, logged when it goes.
 pub struct Viewer {

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use kaibo_broadcast::{Broadcast, BroadcastId};
+use kaibo_broadcast::{App, Broadcast, BroadcastId, Stream};
 use kaibo_container::segment::Cut;
 use kaibo_hub::{Cursor, Next};
 use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
@@ -47,6 +47,8 @@ pub struct Recordings {
 /// A recording that is being written.
 #[derive(Clone)]
 pub struct Growing {
+    pub app: App,
+    pub stream: Stream,
     pub listing: Arc<Listing>,
     /// Knows its target duration.
     pub live: Arc<Live>,
@@ -100,17 +102,26 @@ impl Recordings {
                 Cut::Begin(head) => Some(head.number),
                 _ => None,
             });
-            let before = recording.segments().iter().rev().find(|segment| first.is_some_and(|first| segment.number < first));
+            let before = recording
+                .segments()
+                .iter()
+                .rev()
+                .find(|segment| first.is_some_and(|first| segment.number < first));
             let segmenter = recording.resume();
             // Reordered pictures are shown after the last one was decoded: what follows begins behind them.
             let shown = tail.iter().filter_map(|cut| match cut {
-                Cut::Part(part) => part.samples.iter().map(|sample| sample.dts + sample.pts_offset + PICTURE).max(),
+                Cut::Part(part) => {
+                    part.samples.iter().map(|sample| sample.dts + sample.pts_offset + PICTURE).max()
+                }
                 _ => None,
             });
             let end = shown.fold(recording.end(), Timestamp::max);
             Ok(Past {
                 // A number that no run of the time before the restart had.
-                timeline: Timeline::resume_at(end, u32::try_from(segmenter.discontinuity).unwrap_or(u32::MAX)),
+                timeline: Timeline::resume_at(
+                    end,
+                    u32::try_from(segmenter.discontinuity).unwrap_or(u32::MAX),
+                ),
                 tracks: recording.inits().last().map(|init| Arc::new(init.tracks.clone())),
                 discontinuity: match (before, tail.is_empty()) {
                     (Some(before), false) => before.discontinuity,
@@ -246,11 +257,11 @@ pub fn start(
     live: Arc<Live>,
 ) -> JoinHandle<()> {
     let server = server.clone();
-    let (id, app, stream) =
-        (broadcast.id().to_string(), broadcast.app().to_string(), broadcast.stream().to_string());
+    let (id, app, stream) = (broadcast.id().to_string(), broadcast.app().clone(), broadcast.stream().clone());
     tokio::spawn(async move {
         let Ok(id) = id.parse::<Id>() else { return };
-        let meta = Meta { app, stream, started: UnixMillis(unix_now().0) };
+        let meta =
+            Meta { app: app.to_string(), stream: stream.to_string(), started: UnixMillis(unix_now().0) };
         let (disk, named) = (server.recordings.disk.clone(), id.clone());
         let opened = spawn_blocking(move || match disk.create(&named, meta) {
             // The broadcast goes on after a restart, and so does its recording.
@@ -268,7 +279,7 @@ pub fn start(
         server
             .recordings
             .growing
-            .insert(id.clone(), Growing { listing: writer.listing(), live: live.clone() });
+            .insert(id.clone(), Growing { app, stream, listing: writer.listing(), live: live.clone() });
         let recorder = Recorder {
             id: id.clone(),
             writer,

@@ -161,7 +161,8 @@ impl Server {
         for (notice, &sequence) in stored.into_iter().zip(sequences) {
             let kaibo_store::NewNotice { id, broadcast, kind, at, body, endpoints: _ } = notice;
             // An error means that nobody listens.
-            let _ = self.events.send(Arc::new(kaibo_store::Notice { sequence, id, broadcast, kind, at, body }));
+            let _ =
+                self.events.send(Arc::new(kaibo_store::Notice { sequence, id, broadcast, kind, at, body }));
         }
     }
 
@@ -258,7 +259,10 @@ async fn prune(server: Arc<Server>) {
             match server.store.ask(move |store| store.prune(now)).await {
                 Ok(pruned) => {
                     if pruned.undelivered > 0 {
-                        tracing::warn!(events = pruned.undelivered, "events were dropped before they could be delivered");
+                        tracing::warn!(
+                            events = pruned.undelivered,
+                            "events were dropped before they could be delivered"
+                        );
                     }
                     if !pruned.more {
                         break;
@@ -276,7 +280,8 @@ async fn prune(server: Arc<Server>) {
 async fn open_store(path: PathBuf) -> Result<kaibo_store::Handle, StartError> {
     let opening = path.clone();
     let store = spawn_blocking(move || kaibo_store::Sqlite::open(&opening)).await;
-    let store = store.map_err(|error| StartError::Data { path: path.clone(), error: io::Error::other(error) })??;
+    let store =
+        store.map_err(|error| StartError::Data { path: path.clone(), error: io::Error::other(error) })??;
     kaibo_store::Handle::start(store).map_err(|error| StartError::Data { path, error })
 }
 

@@ -1,10 +1,10 @@
 //! Logs and metrics.
 
-use std::{io::IsTerminal, sync::atomic::AtomicI64};
+use std::{fmt::Write, io::IsTerminal, sync::atomic::AtomicI64};
 
 use hyper::StatusCode;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue, text::encode},
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
@@ -28,11 +28,21 @@ pub fn start(log: &Log) -> Result<(), String> {
 }
 
 /// How somebody watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     Flv,
     WsFlv,
     Rtmp,
+}
+
+impl EncodeLabelValue for Protocol {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> std::fmt::Result {
+        encoder.write_str(match self {
+            Self::Flv => "flv",
+            Self::WsFlv => "ws_flv",
+            Self::Rtmp => "rtmp",
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

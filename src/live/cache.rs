@@ -9,7 +9,7 @@ use bytes::Bytes;
 use kaibo_container::ts;
 use kaibo_hls::{Format, Segment};
 
-use crate::output::gzip;
+use crate::output::{etag, gzip};
 
 /// TS segments kept: twice what a window usually lists.
 const TS_SEGMENTS: usize = 32;
@@ -25,22 +25,23 @@ struct Zip {
     /// What was compressed. Kept, so that its address stays its own.
     text: Bytes,
     gzip: Bytes,
+    etag: String,
 }
 
 impl Zipped {
-    /// `text` as gzip. The window renders a playlist once per change, so an unchanged one is at the same place.
-    pub fn zip(&self, format: Format, text: &Bytes) -> Bytes {
+    /// `text` as gzip, and its validator. The window renders a playlist once per change, so an unchanged one is at the same place.
+    pub fn zip(&self, format: Format, text: &Bytes) -> (Bytes, String) {
         let newest = match format {
             Format::Fmp4 => &self.fmp4,
             Format::Ts => &self.ts,
         };
         let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = newest.as_ref().filter(|known| known.text.as_ptr() == text.as_ptr()) {
-            return known.gzip.clone();
+            return (known.gzip.clone(), known.etag.clone());
         }
-        let gzip = gzip(text);
-        *newest = Some(Zip { text: text.clone(), gzip: gzip.clone() });
-        gzip
+        let (gzip, etag) = (gzip(text), etag(text));
+        *newest = Some(Zip { text: text.clone(), gzip: gzip.clone(), etag: etag.clone() });
+        (gzip, etag)
     }
 }
 

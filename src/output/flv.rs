@@ -18,12 +18,12 @@ use crate::{
 /// `/APP/STREAM.flv`: FLV as an endless body, or as WebSocket messages if an upgrade is asked for.
 pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<Body>, Problem> {
     let broadcast = playable(&call, app, stream)?;
-    play_key(&call, &broadcast)?;
+    play_key(&call, broadcast.app(), broadcast.stream())?;
     let live = broadcast.live();
     if let Some(Err(error)) = live.tracks().map(|tracks| Flv::default().carries(&tracks)) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()));
     }
-    if websocket::is_upgrade(call.request.headers()) {
+    if websocket::is_upgrade(&call) {
         return websocket::upgrade(&mut call, &broadcast);
     }
     let mut response = Response::new(Body::Empty);

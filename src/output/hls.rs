@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_hls::Format;
 
-use super::{banned, ended, expired, named, not_started, play_key};
+use super::{banned, ended, expired, named, not_started, play_key, session};
 use crate::{
     broadcasts::Handle,
     http::{Body, Cache, Call, Content},
@@ -34,7 +34,7 @@ pub async fn multivariant(
     };
     let broadcast = named(call, &app, &stream)?;
     shown(&broadcast)?;
-    play_key(call, &broadcast)?;
+    play_key(call, &app, &stream)?;
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
@@ -66,7 +66,7 @@ pub async fn file(
         return Err(Problem::not_found());
     };
     shown(&broadcast)?;
-    session(call, &broadcast)?;
+    session(call, broadcast.app(), broadcast.id())?;
     match file.rsplit_once('.') {
         Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4).await,
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts).await,
@@ -90,16 +90,6 @@ fn shown(broadcast: &Handle) -> Result<(), Problem> {
     }
 }
 
-/// Where viewers need keys, what lies behind the first playlist needs the session that came with it: an admitted
-/// viewer is not cut off when the key expires.
-fn session(call: &Call, broadcast: &Handle) -> Result<(), Problem> {
-    if call.server.access.is_hls_session(broadcast.app(), broadcast.id(), call.query()) {
-        Ok(())
-    } else {
-        Err(Problem::new(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))
-    }
-}
-
 async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Result<Response<Body>, Problem> {
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
@@ -107,12 +97,11 @@ async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Resul
     }
     // An invalid query was refused above; without signed playback there is none to hand on.
     let query = if call.server.access.play_is_signed(broadcast.app()) { call.query() } else { "" };
-    let Some(Playlist { text, gzip, version, target_duration }) = live.playlist(format, query) else {
+    let Some(Playlist { text, gzip, etag, target_duration }) = live.playlist(format, query) else {
         return Err(no_segment_yet());
     };
     // Half a target duration at the most, and never none: a CDN in front collapses the viewers' requests.
     let cache = Cache::Seconds((target_duration / 2).max(1));
-    let etag = format!("{version}");
     Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text], gzip }.answer(call))
 }
 

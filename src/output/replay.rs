@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
+use kaibo_broadcast::{App, BroadcastId, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
 use kaibo_replay::{Error, Id, Segment};
 
+use super::{play_key, session};
 use crate::{
     http::{Body, Cache, Call, Content},
     problem::Problem,
@@ -14,15 +16,26 @@ use crate::{
 /// `/replay/BROADCAST.m3u8`
 pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
     let id = file.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
-    let (id, replay) = find(call, id).await?;
+    let found = find(call, id).await?;
+    // Whoever has watched it live, or reloads the list, comes with a session; others with a key.
+    let query = match session(call, &found.app, &found.broadcast) {
+        Ok(()) if call.server.access.play_is_signed(&found.app) => call.query().to_string(),
+        Ok(()) => String::new(),
+        Err(_) => {
+            play_key(call, &found.app, &found.stream)?;
+            call.server.access.hls_session(&found.app, &found.broadcast).unwrap_or_default()
+        }
+    };
+    let Found { id, replay, .. } = found;
     let prefix = format!("{id}/");
+    let uris = Uris { prefix: &prefix, format: Format::Fmp4, query: &query };
     let text = match &replay {
         Replay::Growing(growing) => {
             let target_duration = growing.live.target_duration();
-            growing.listing.read(|segments| render(segments, target_duration, Kind::Event, &prefix))
+            growing.listing.read(|segments| render(segments, target_duration, Kind::Event, uris))
         }
         Replay::Final(recording) => {
-            render(recording.segments(), recording.resume().target_duration, Kind::Vod, &prefix)
+            render(recording.segments(), recording.resume().target_duration, Kind::Vod, uris)
         }
     };
     let text = text.ok_or_else(|| {
@@ -30,8 +43,9 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     })?;
     // A day: a final list never changes, but the replay may be deleted.
     let cache = match replay {
-        Replay::Growing(_) => Cache::Revalidate,
-        Replay::Final(_) => Cache::Seconds(86_400),
+        Replay::Final(_) if query.is_empty() => Cache::Seconds(86_400),
+        // It grows, or has this viewer's session in it.
+        _ => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
     Ok(Content { kind, cache, etag: "", gzip: Some(super::gzip(&text)), chunks: vec![text] }.answer(call))
@@ -39,7 +53,9 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
 
 /// `/replay/BROADCAST/…`: segments and initialisation sections.
 pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
-    let (id, replay) = find(call, id).await?;
+    let found = find(call, id).await?;
+    session(call, &found.app, &found.broadcast)?;
+    let Found { id, replay, .. } = found;
     let recordings = &call.server.recordings;
     let bytes = match file.rsplit_once('.') {
         Some((number, "m4s")) => {
@@ -72,10 +88,29 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     Ok(content.answer(call))
 }
 
-async fn find(call: &Call, id: &str) -> Result<(Id, Replay), Problem> {
+/// A replay, and whose it is.
+struct Found {
+    id: Id,
+    broadcast: BroadcastId,
+    app: App,
+    stream: Stream,
+    replay: Replay,
+}
+
+async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
+    let broadcast: BroadcastId = id.parse().map_err(|_| Problem::not_found())?;
     let id: Id = id.parse().map_err(|_| Problem::not_found())?;
     let replay = call.server.recordings.find(&id).await.map_err(|error| fault(&id, &error))?;
-    Ok((id, replay))
+    let names = match &replay {
+        Replay::Growing(growing) => Some((growing.app.clone(), growing.stream.clone())),
+        Replay::Final(recording) => {
+            let meta = recording.meta();
+            meta.app.parse().ok().zip(meta.stream.parse().ok())
+        }
+    };
+    // Only a damaged index has no names in it.
+    let (app, stream) = names.ok_or_else(Problem::not_found)?;
+    Ok(Found { id, broadcast, app, stream, replay })
 }
 
 fn fault(id: &Id, error: &Error) -> Problem {
@@ -87,7 +122,7 @@ fn fault(id: &Id, error: &Error) -> Problem {
 }
 
 /// A list of all segments, or none before the first.
-fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, prefix: &str) -> Option<Bytes> {
+fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Uris<'_>) -> Option<Bytes> {
     segments.first()?;
     let longest = segments.iter().map(|segment| segment.duration.as_millis()).max().unwrap_or(0);
     // A recording that broke off within its first segment knows no target duration yet.
@@ -116,7 +151,7 @@ fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, prefix
         media_sequence: 0,
         discontinuity_sequence: 0,
         independent: segments.iter().all(|segment| segment.independent),
-        uris: Uris { prefix, format: Format::Fmp4, query: "" },
+        uris,
         entries,
     };
     Some(playlist.render().into())

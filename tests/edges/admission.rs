@@ -139,3 +139,20 @@ fn a_key_lets_flv_in() {
     let status = raw::request(&live.server.at.http, "GET /status/live/room", &[]).json();
     assert_eq!(status["state"], "live", "the state is no secret: a page shows it before it has a key");
 }
+
+#[test]
+fn a_replay_is_no_way_around_the_key() {
+    let live = start();
+    let id = live.get("/status/live/room", &[]).json()["broadcast"].as_str().unwrap().to_owned();
+    let path = format!("/replay/{id}.m3u8");
+    let keyed = format!("{path}?{}", key("room", 600));
+    let playlist = live.until(&keyed, |reply| (reply.status == 200).then(|| reply.text()));
+    assert!(!playlist.contains("txSecret"), "the viewer's key stays out of it");
+    assert_eq!(live.get(&path, &[]).status, 403);
+    for address in uris(&playlist) {
+        let segment = beside(&path, &address);
+        assert_eq!(live.get(&segment, &[]).status, 200, "{segment}");
+        let (bare, _) = segment.split_once('?').expect("every address carries the session");
+        assert_eq!(live.get(bare, &[]).status, 403, "{bare}");
+    }
+}

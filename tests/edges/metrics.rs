@@ -84,9 +84,9 @@ fn metrics_count_what_happens_and_name_nobody() {
     server.get("/live/another-name.m3u8");
     let (text, busy) = scrape(&server);
     assert_eq!((busy["kaibo_broadcasts"], busy["kaibo_publishers"]), (1.0, 1.0), "{text}");
-    assert_eq!(busy["kaibo_viewers{protocol=\"Flv\"}"], 1.0, "{text}");
+    assert_eq!(busy["kaibo_viewers{protocol=\"flv\"}"], 1.0, "{text}");
     assert!(busy["kaibo_ingest_frames_total"] > 15.0 && busy["kaibo_ingest_bytes_total"] > 1000.0, "{text}");
-    assert!(busy["kaibo_sent_bytes_total{protocol=\"Flv\"}"] > 1000.0, "{text}");
+    assert!(busy["kaibo_sent_bytes_total{protocol=\"flv\"}"] > 1000.0, "{text}");
     assert_eq!(busy["kaibo_http_responses_total{status=\"404\"}"], 1.0, "{text}");
     assert_eq!(busy["kaibo_panics_total"], 0.0);
     for secret in

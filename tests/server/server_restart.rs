@@ -1,6 +1,6 @@
 //! The server itself stops, properly or not.
 
-use crate::support::{Kaibo, clip, flv, hls_checker::Checker, http, probe, push, seconds, wait_until};
+use crate::support::{Kaibo, clip, flv, hls, hls_checker::Checker, http, probe, push, seconds, wait_until};
 
 #[test]
 fn a_killed_server_loses_a_second_of_the_replay_at_the_most() {
@@ -17,9 +17,7 @@ fn a_killed_server_loses_a_second_of_the_replay_at_the_most() {
         drop(encoder);
 
         server.restart();
-        let replay = replay(&server, &broadcast);
-        let playlist = http::get(&replay, &[]).text();
-        assert!(Checker::default().observe(&playlist).unwrap().ended, "{playlist}");
+        let replay = final_replay(&server, &broadcast);
         let pictures = probe::packets(&replay, "v");
         let kept = pictures.last().unwrap().pts - pictures[0].pts;
         let lost = f64::from(shown) / 1000.0 - kept;
@@ -29,10 +27,18 @@ fn a_killed_server_loses_a_second_of_the_replay_at_the_most() {
     }
 }
 
-/// Where the replay of `broadcast` is, once it is there.
-fn replay(server: &Kaibo, broadcast: &serde_json::Value) -> String {
-    let url = server.url(&format!("/replay/{}.m3u8", broadcast["id"].as_str().unwrap()));
-    wait_until("the replay", seconds(5), || http::get(&url, &[]).status == 200);
+/// Where the replay of `broadcast` is, which goes on after the restart: growing, and final once it is stopped.
+fn final_replay(server: &Kaibo, broadcast: &serde_json::Value) -> String {
+    let id = broadcast["id"].as_str().unwrap();
+    let url = server.url(&format!("/replay/{id}.m3u8"));
+    let list = |ended: bool| {
+        let reply = http::get(&url, &[]);
+        reply.status == 200 && Checker::default().observe(&reply.text()).unwrap().ended == ended
+    };
+    wait_until("the growing replay", seconds(5), || list(false));
+    assert_eq!(server.api(&format!("/broadcasts/{id}"))["state"], "interrupted");
+    server.api_post(&format!("/broadcasts/{id}/stop"));
+    wait_until("the final replay", seconds(5), || list(true));
     url
 }
 
@@ -51,8 +57,56 @@ fn a_server_that_is_asked_to_stop_closes_everything_properly() {
     let shown = viewer.newest_picture().unwrap();
 
     server.restart();
-    let replay = replay(&server, &broadcast);
+    let replay = final_replay(&server, &broadcast);
     let pictures = probe::packets(&replay, "v");
     let kept = pictures.last().unwrap().pts - pictures[0].pts;
     assert!(kept * 1000.0 >= f64::from(shown) - 5.0, "{kept} s of {shown} ms");
+}
+
+#[test]
+fn a_broadcast_goes_on_after_the_server_was_killed_or_stopped() {
+    let mut server = Kaibo::start("hls.segment = \"1s\"");
+    let began = {
+        let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+        let began = server.wait_for_state("room", "live", seconds(10));
+        let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
+        fmp4.wait_for_segment(2);
+        began
+    };
+    // The checker looks at every reload, before, between and after.
+    server.wait_for_state("room", "interrupted", seconds(5));
+    let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
+    let ts = hls::Viewer::open(&server, "/live/room/ts.m3u8");
+    let mut last = *fmp4.wait_for_segment(2).segments.last_key_value().unwrap().0;
+    for times in 1..=2 {
+        let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+        let back = server.wait_for_state("room", "live", seconds(10));
+        assert_eq!((&back["id"], &back["started_at"]), (&began["id"], &began["started_at"]));
+        last = *fmp4.wait_for_segment(last + 3).segments.last_key_value().unwrap().0;
+        if times == 1 {
+            server.kill9()
+        } else {
+            assert!(server.terminate().success())
+        }
+        drop(encoder);
+        server.restart();
+        let status = server.wait_for_state("room", "interrupted", seconds(5));
+        assert_eq!(status["id"], began["id"]);
+    }
+    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let seen = fmp4.wait_for_segment(last + 4);
+    let seen_ts = ts.wait_for_segment(last + 4);
+    for seen in [&seen, &seen_ts] {
+        assert_eq!(seen.discontinuities().len(), 3, "one for each return: {:?}", seen.playlist);
+    }
+    assert_eq!(hls::media_playlist(&server, "/live/room.m3u8"), fmp4.url);
+    encoder.quit();
+    let ended = server.wait_for_state("room", "ended", seconds(5));
+    assert_eq!((&ended["id"], &ended["end_reason"]), (&began["id"], &"unpublished".into()));
+    let replay = server.url(&format!("/replay/{}.m3u8", began["id"].as_str().unwrap()));
+    assert_eq!(probe::decoding_complaints(&replay), "");
+    assert_eq!(server.broadcasts("room").len(), 1);
+    let file = server.scratch("joined.ts");
+    std::fs::write(&file, seen_ts.joined()).unwrap();
+    assert_eq!(probe::complaints(&file), "");
 }

@@ -83,7 +83,7 @@ function sourceOf(address: Address, room: Room, route: Route): Source | null {
     case 'live':
       return { route, url: route === 'flv' ? flvUrl(address) : hlsUrl(address) };
     case 'replay':
-      return room.status?.replay ? { route: 'replay', url: room.status.replay, from: 0 } : null;
+      return room.status?.replay ? { route: 'replay', url: `${room.status.replay}${address.key}`, from: 0 } : null;
     case 'nothing':
       return null;
   }

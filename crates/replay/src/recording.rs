@@ -229,6 +229,11 @@ impl Recording {
         if segment.bytes > 0 {
             self.end = self.end.max(segment.end());
             self.segments.push(segment);
+        } else if segment.number.saturating_add(1) == self.next {
+            // Nobody ever saw anything of it: its number and its discontinuity are free again, so that the live
+            // playlist goes on without a hole.
+            self.next = segment.number;
+            self.discontinuity = self.segments.last().map(|last| last.discontinuity);
         }
     }
 

@@ -19,7 +19,8 @@ impl Recordings {
         let resume = recording.resume();
         let segments = newest(recording.segments(), span);
         let follows = |last: &Segment| last.number.saturating_add(1) == resume.next_segment;
-        let Some(target_duration) = resume.target_duration.filter(|_| segments.last().is_some_and(follows)) else {
+        let Some(target_duration) = resume.target_duration.filter(|_| segments.last().is_some_and(follows))
+        else {
             return Ok(Vec::new());
         };
         let mut cuts = Vec::new();
@@ -39,7 +40,11 @@ impl Recordings {
                 independent: segment.independent,
             })));
             cuts.extend(self.parts(id, segment, &needed)?.into_iter().map(|part| Cut::Part(Arc::new(part))));
-            cuts.push(Cut::End(SegmentEnd { number: segment.number, duration: segment.duration, target_duration }));
+            cuts.push(Cut::End(SegmentEnd {
+                number: segment.number,
+                duration: segment.duration,
+                target_duration,
+            }));
             init = Some(needed);
         }
         Ok(cuts)

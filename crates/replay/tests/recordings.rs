@@ -208,6 +208,25 @@ fn after_a_restart_the_broadcast_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_segment_killed_before_its_first_part_leaves_no_hole_in_the_live_playlist() {
+    let root = tempfile::tempdir().unwrap();
+    let recordings = Recordings::new(root.path()).unwrap();
+    let mut writer = recordings.create(&id("b1"), meta()).unwrap();
+    write(&mut writer, 0..2);
+    writer.write(&segment(2)[0]).unwrap();
+    drop(writer);
+
+    let found = recordings.open(&id("b1")).unwrap();
+    assert_eq!(found.resume().next_segment, 2);
+
+    let mut writer = recordings.reopen(&id("b1"), UnixMillis(0)).unwrap();
+    write(&mut writer, 2..4);
+    drop(writer);
+    let found = recordings.open(&id("b1")).unwrap();
+    assert_eq!((numbers(found.segments()), found.resume().next_segment), (vec![0, 1, 2, 3], 4));
+}
+
+#[test]
 fn segments_that_were_only_live_leave_their_numbers_out() {
     let root = tempfile::tempdir().unwrap();
     let recordings = Recordings::new(root.path()).unwrap();

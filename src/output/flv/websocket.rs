@@ -5,7 +5,7 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 use bytes::{Buf, Bytes, BytesMut};
 use data_encoding::BASE64;
 use hyper::{
-    HeaderMap, Response, StatusCode,
+    Method, Response, StatusCode,
     header::{self, HeaderValue},
     upgrade::Upgraded,
 };
@@ -39,16 +39,24 @@ const PING_FRAME: u8 = 0x9;
 const PONG: u8 = 0xA;
 
 /// The request asks for a WebSocket.
-pub fn is_upgrade(headers: &HeaderMap) -> bool {
-    headers.get(header::UPGRADE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+pub fn is_upgrade(call: &Call) -> bool {
+    call.request.method() == Method::GET && call.header(header::UPGRADE).eq_ignore_ascii_case("websocket")
 }
 
 /// Answers the handshake, then streams.
 pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Result<Response<Body>, Problem> {
     let key = call.header(header::SEC_WEBSOCKET_KEY).to_string();
-    if key.is_empty() || call.header(header::SEC_WEBSOCKET_VERSION) != "13" {
-        let detail = "a WebSocket handshake of version 13 is needed";
-        return Err(Problem::new(StatusCode::BAD_REQUEST, "websocket_handshake", detail));
+    if call.header(header::SEC_WEBSOCKET_VERSION) != "13" {
+        let detail = "only version 13 of WebSocket is spoken here";
+        return Err(Problem::new(StatusCode::UPGRADE_REQUIRED, "websocket_version", detail)
+            .with_header(header::SEC_WEBSOCKET_VERSION, "13"));
+    }
+    if key.is_empty() {
+        return Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "websocket_handshake",
+            "Sec-WebSocket-Key is missing",
+        ));
     }
     let stream = Stream::join(call, broadcast, Protocol::WsFlv);
     let upgraded = hyper::upgrade::on(&mut call.request);

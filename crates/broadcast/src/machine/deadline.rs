@@ -1,8 +1,8 @@
 //! What happens by itself when time passes, and when that is.
 
 use super::{
-    ANNOUNCE, BOOT_GRACE, Broadcast, CHALLENGE, Effect, EndReason, Notice, Phase, SILENCE, State,
-    Turn, WARNINGS,
+    ANNOUNCE, BOOT_GRACE, Broadcast, CHALLENGE, Effect, EndReason, Notice, Phase, SILENCE, State, Turn,
+    WARNINGS,
 };
 use crate::{DownCause, Millis, Refusal};
 
@@ -90,7 +90,10 @@ impl Broadcast {
     /// takes that publisher's place is measured by the same deadline.
     fn window_ends(&self) -> Option<Millis> {
         let deadline = self.resume_deadline()?;
-        Some(self.probe_ends().map_or(deadline, |until| until.min(deadline + self.policy.first_media).max(deadline)))
+        Some(
+            self.probe_ends()
+                .map_or(deadline, |until| until.min(deadline + self.policy.first_media).max(deadline)),
+        )
     }
 
     fn pardon_ends(&self) -> Option<Millis> {

@@ -164,7 +164,16 @@ impl<'a> Streams<'a> {
 impl Pes {
     /// One that only counts.
     pub fn empty(stream: Stream) -> Self {
-        Self { stream, time: None, keyframe: false, sets: false, clock: false, len: 0, packets: 1, samples: 0..0 }
+        Self {
+            stream,
+            time: None,
+            keyframe: false,
+            sets: false,
+            clock: false,
+            len: 0,
+            packets: 1,
+            samples: 0..0,
+        }
     }
 
     /// Whether an audio frame goes on where this packet ends. `span` is the time that so many frames take.
