@@ -37,6 +37,12 @@ const READER_LAG_MS: i64 = 30_000;
 /// Frames, blocks or cuts in a ring: what each costs beside its bytes, at 300 a second for [`READER_LAG_MS`].
 const ENTRIES: usize = 10_000;
 
+/// How long a cut is kept from viewers for the recorder to write it; usually it takes a millisecond.
+const RECORDER_PATIENCE: Duration = Duration::from_millis(200);
+
+/// A recorder that is further behind than this many cuts (two segments of four parts) is not waited for.
+const RECORDER_BEHIND: u64 = 12;
+
 /// The media of one broadcast.
 pub struct Live {
     ingest: Mutex<Ingest>,
@@ -47,6 +53,8 @@ pub struct Live {
     /// Counts what was applied to the window.
     changes: watch::Sender<u64>,
     cuts: Ring<Recorded>,
+    /// Number of the newest cut that the recorder is done with.
+    written: watch::Sender<u64>,
     playlists: cache::Zipped,
     ts: cache::TsSegments,
     recorder: Mutex<Option<JoinHandle<()>>>,
@@ -83,22 +91,26 @@ pub struct Past {
 
 /// A cut on its way to the recorder.
 #[derive(Clone)]
-pub struct Recorded(pub Cut);
+pub struct Recorded {
+    pub cut: Cut,
+    /// Counts the cuts since the server started, from 1.
+    pub number: u64,
+}
 
 impl Entry for Recorded {
     fn size(&self) -> usize {
-        match &self.0 {
+        match &self.cut {
             Cut::Part(part) => part.bytes.len(),
             Cut::Begin(_) | Cut::End(_) => 0,
         }
     }
 
     fn keyframe(&self) -> bool {
-        matches!(self.0, Cut::Begin(_))
+        matches!(self.cut, Cut::Begin(_))
     }
 
     fn time(&self) -> i64 {
-        match &self.0 {
+        match &self.cut {
             Cut::Begin(head) => head.start.as_millis(),
             Cut::Part(part) => part.start.as_millis(),
             Cut::End(_) => i64::MIN,
@@ -161,6 +173,7 @@ impl Live {
             window: Mutex::new(window),
             changes: watch::Sender::new(0),
             cuts: recorded,
+            written: watch::Sender::new(0),
             playlists: cache::Zipped::default(),
             ts: cache::TsSegments::default(),
             recorder: Mutex::new(None),
@@ -330,7 +343,7 @@ impl Live {
     /// Cuts the frames into segments, for the live window and the recorder alike.
     async fn cut(self: Arc<Self>, mut segmenter: Segmenter, recorded: Publisher<Recorded>) {
         let mut frames = self.frames.cursor(Start::Oldest);
-        let (mut batch, mut cuts) = (Vec::new(), Vec::new());
+        let (mut batch, mut cuts, mut number) = (Vec::new(), Vec::new(), 0);
         loop {
             match frames.next(&mut batch).await {
                 Next::Entries => batch.drain(..).for_each(|Queued(item)| segmenter.push(&item, &mut cuts)),
@@ -343,26 +356,41 @@ impl Live {
                 }
                 Next::End => break,
             }
-            self.show(&mut cuts, &recorded);
+            for cut in cuts.drain(..) {
+                number += 1;
+                recorded.push(Recorded { cut: cut.clone(), number });
+                self.wait_for_recorder(number).await;
+                self.show(&cut);
+            }
         }
         self.window().end();
         self.changes.send_modify(|changes| *changes += 1);
     }
 
-    fn show(&self, cuts: &mut Vec<Cut>, recorded: &Publisher<Recorded>) {
-        if cuts.is_empty() {
+    /// What viewers have seen must be there after a restart: a number that is given twice is served stale by every
+    /// cache. So the recorder comes first, as long as its disk keeps up; live doesn't wait for a sick one.
+    async fn wait_for_recorder(&self, number: u64) {
+        if !self.is_recorded() {
             return;
         }
-        {
-            let mut window = self.window();
-            for cut in cuts.iter() {
-                if let Err(error) = window.apply(cut) {
-                    tracing::error!(%error, "a cut was left out of the live window");
-                }
-            }
+        let mut written = self.written.subscribe();
+        let keeps_up = *written.borrow() + RECORDER_BEHIND >= number;
+        if keeps_up {
+            // Too late is the recorder's own matter: it says so.
+            let _ = timeout(RECORDER_PATIENCE, written.wait_for(|written| *written >= number)).await;
+        }
+    }
+
+    /// The recorder has written every cut up to `number`, or given it up.
+    pub fn note_written(&self, number: u64) {
+        self.written.send_replace(number);
+    }
+
+    fn show(&self, cut: &Cut) {
+        if let Err(error) = self.window().apply(cut) {
+            tracing::error!(%error, "a cut was left out of the live window");
         }
         self.changes.send_modify(|changes| *changes += 1);
-        cuts.drain(..).for_each(|cut| recorded.push(Recorded(cut)));
     }
 
     fn ingest(&self) -> MutexGuard<'_, Ingest> {

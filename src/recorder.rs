@@ -303,16 +303,17 @@ struct Recorder {
 }
 
 impl Recorder {
-    async fn run(mut self, mut cuts: Cursor<Recorded>, live: &Live) {
+    async fn run(mut self, mut cuts: Cursor<Recorded>, live: &Arc<Live>) {
         let mut batch = Vec::new();
         loop {
             let next = cuts.next(&mut batch).await;
             let cut = std::mem::take(&mut batch);
+            let live_too = live.clone();
             // The disk may take its time: the recorder waits in a thread that may block, and what comes meanwhile
             // waits in the ring.
             let written = spawn_blocking(move || {
                 match next {
-                    Next::Entries => self.write(&cut),
+                    Next::Entries => self.write(&cut, &live_too),
                     Next::Lagged { .. } => self.note(|writer| writer.missed("the disk was too slow")),
                     Next::End => {}
                 }
@@ -328,9 +329,10 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self, cuts: &[Recorded]) {
-        for Recorded(cut) in cuts {
+    fn write(&mut self, cuts: &[Recorded], live: &Live) {
+        for Recorded { cut, number } in cuts {
             self.note(|writer| writer.write(cut));
+            live.note_written(*number);
         }
         if self.synced.elapsed() >= self.sync {
             self.note(Writer::sync);

@@ -53,15 +53,20 @@ struct Accepted {
 /// Starts the actor of a new broadcast, or (with a `past`) of one that a restart of the server interrupted.
 pub fn spawn(
     server: &Arc<Server>,
-    broadcast: Broadcast,
+    mut broadcast: Broadcast,
     settings: &Arc<config::App>,
     past: Option<Past>,
 ) -> Arc<Handle> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let booted = past.is_some();
     let live = Live::new(server, settings, past.unwrap_or_default());
-    if booted && broadcast.started_at().is_some() {
-        live.record(server, &broadcast, settings);
+    let mut effects = Vec::new();
+    if booted {
+        if broadcast.started_at().is_some() {
+            live.record(server, &broadcast, settings);
+        }
+        // At once: nobody is to see it as it was before the restart.
+        effects = broadcast.handle(Event::Boot, server.clock.now());
     }
     let (status, watched) = watch::channel(Arc::new(Status::of(&broadcast, &live, server.clock.now())));
     let handle = Arc::new(Handle {
@@ -83,15 +88,13 @@ pub fn spawn(
         settings: settings.clone(),
         forgotten: false,
     };
-    tokio::spawn(actor.run(booted));
+    tokio::spawn(actor.run(effects));
     handle
 }
 
 impl Actor {
-    async fn run(mut self, booted: bool) {
-        if booted {
-            self.happen(Event::Boot).await;
-        }
+    async fn run(mut self, effects: Vec<Effect>) {
+        self.carry_out(effects, None).await;
         while !self.broadcast.state().is_final() || self.accepted.is_some() {
             let now = self.server.clock.now();
             let until_deadline = match self.broadcast.next_deadline() {

@@ -136,23 +136,24 @@ fn look(url: &str, checker: &mut Checker, seen: &Mutex<Seen>) -> Result<(), Stri
     let playlist = checker.observe(&reply.text())?;
     for segment in &playlist.segments {
         if let Some(uri) = segment.map.as_ref().filter(|uri| !seen.lock().unwrap().maps.contains_key(*uri)) {
-            let bytes = fetch(url, uri)?;
+            let Some(bytes) = fetch(url, uri)? else { return Ok(()) };
             seen.lock().unwrap().maps.insert(uri.clone(), bytes);
         }
         if seen.lock().unwrap().segments.contains_key(&segment.number) {
             continue;
         }
-        let bytes = fetch(url, &segment.uri)?;
+        let Some(bytes) = fetch(url, &segment.uri)? else { return Ok(()) };
         seen.lock().unwrap().segments.insert(segment.number, (segment.clone(), bytes));
     }
     seen.lock().unwrap().playlist = Some(playlist);
     Ok(())
 }
 
-fn fetch(playlist: &str, uri: &str) -> Result<Vec<u8>, String> {
+/// None if the server is away, as it is for a reload.
+fn fetch(playlist: &str, uri: &str) -> Result<Option<Vec<u8>>, String> {
     let url = beside(playlist, uri);
-    let reply = http::try_get(&url, &[]).map_err(|error| format!("{url}: {error}"))?;
-    if reply.status == 200 { Ok(reply.body) } else { Err(format!("{url}: {}", reply.status)) }
+    let Ok(reply) = http::try_get(&url, &[]) else { return Ok(None) };
+    if reply.status == 200 { Ok(Some(reply.body)) } else { Err(format!("{url}: {}", reply.status)) }
 }
 
 impl Drop for Viewer {
