@@ -1,6 +1,7 @@
 //! The broadcasts of a server: who they are, and one actor for each.
 
 mod actor;
+mod peer;
 mod status;
 
 use std::{
@@ -20,11 +21,16 @@ use kaibo_media::Span;
 use kaibo_store::{Error as StoreError, Filter, Record};
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use status::{Object, Status};
+pub use self::{
+    actor::PushFacts,
+    peer::Peer,
+    status::{Object, Status},
+};
 
 use crate::{
     config,
     live::{self, Live},
+    notices,
     server::Server,
 };
 
@@ -85,6 +91,7 @@ pub struct Handle {
 enum Command {
     Publish {
         publish: Publish,
+        peer: Peer,
         reply: oneshot::Sender<Result<Push, Refusal>>,
     },
     /// A keyframe is here; answered once what follows from it is done.
@@ -263,10 +270,17 @@ impl Broadcasts {
         app: &App,
         stream: &Stream,
         publish: Publish,
+        peer: Peer,
     ) -> Result<Push, Refusal> {
-        let handle = self.admit(server, app, stream, &publish)?;
+        let handle = match self.admit(server, app, stream, &publish) {
+            Ok(handle) => handle,
+            Err(refusal) => {
+                notices::refused(server, app, stream, &refusal, &peer).await;
+                return Err(refusal);
+            }
+        };
         let (reply, answer) = oneshot::channel();
-        if handle.commands.send(Command::Publish { publish, reply }).await.is_err() {
+        if handle.commands.send(Command::Publish { publish, peer, reply }).await.is_err() {
             return Err(Refusal::Ended);
         }
         answer.await.unwrap_or(Err(Refusal::Ended))

@@ -12,5 +12,7 @@ mod tests;
 mod units;
 
 pub use load::load;
-pub use settings::{App, Config, Log, LogFormat, PlayKeys, PushKeys, Settings, Token};
+pub use settings::{
+    App, Config, Log, LogFormat, PlayKeys, PushKeys, Settings, Token, Webhook, WebhookFormat,
+};
 pub use units::Duration;

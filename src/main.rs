@@ -7,6 +7,7 @@ mod broadcasts;
 mod cli;
 mod config;
 mod demo;
+mod hooks;
 mod http;
 mod input;
 mod live;

@@ -10,25 +10,34 @@ use std::{
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use kaibo_broadcast::{App, Broadcast, BroadcastId, Stream};
+use kaibo_broadcast::{App, Broadcast, BroadcastId, Millis, Stream};
 use kaibo_container::segment::Cut;
 use kaibo_hub::{Cursor, Next};
 use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
-use kaibo_replay::{Entry, Error, Id, Listing, Meta, Recording, Segment, Writer};
+use kaibo_replay::{Entry, Error, Finished, Id, Listing, Loss, Meta, Recording, Segment, Writer};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, interval},
+    time::{Instant, interval, timeout},
 };
 
 use crate::{
     access::unix_now,
+    broadcasts::Status,
     live::{Live, Past, Recorded},
+    notices,
     server::Server,
     telemetry::Metrics,
 };
 
 /// How often recordings that are past their retention are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
+
+/// A server that was killed when a recording became final tells of it at its next start, if that is not later than
+/// this: a receiver that was added in the meantime need not learn of the year before.
+const TOLD_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// A broadcast whose recording is final has ended a moment ago.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Final recordings whose index is kept in memory: 12 h take 1.5 MiB each.
 const READ: usize = 32;
@@ -193,6 +202,22 @@ impl Recordings {
         blocking(spawn_blocking(move || disk.open(&id))).await
     }
 
+    /// Tells of the recordings that became final lately. Those that were told of stay as they are.
+    pub async fn tell_again(&self, server: &Server) {
+        let disk = self.disk.clone();
+        let entries = match blocking(spawn_blocking(move || disk.scan())).await {
+            Ok(entries) => entries,
+            Err(error) => return tracing::error!(%error, "can't look for recordings that became final"),
+        };
+        for Entry { id, finished, .. } in entries {
+            if let Some(finished) = finished
+                && unix_now().since(Millis(finished.wall.0)) <= TOLD_AGAIN
+            {
+                tell_ready(server, &id, &finished).await;
+            }
+        }
+    }
+
     /// Deletes recordings that are past their retention, until the server stops.
     pub async fn sweep(server: Arc<Server>) {
         let mut stopping = server.stopping();
@@ -219,7 +244,7 @@ impl Recordings {
         for entry in self.disk.scan()? {
             let retention = server.settings.app(&entry.meta.app).record.retention.0;
             let Some(finished) = entry.finished else { continue };
-            if now.since(kaibo_broadcast::Millis(finished.wall.0)) <= retention {
+            if now.since(Millis(finished.wall.0)) <= retention {
                 continue;
             }
             self.lock().retain(|(known, _)| *known != entry.id);
@@ -286,10 +311,42 @@ pub fn start(
             sync,
             synced: Instant::now(),
             metrics: server.metrics.clone(),
+            loss: None,
         };
-        recorder.run(cuts, &live).await;
+        let finished = recorder.run(cuts, &live, &server).await;
         server.recordings.growing.remove(&id);
+        if let Some(finished) = finished {
+            tell_ready(&server, &id, &finished).await;
+        }
     })
+}
+
+/// Says that the recording of a broadcast is final, if there is something to play in it.
+async fn tell_ready(server: &Server, id: &Id, finished: &Finished) {
+    if finished.segments == 0 {
+        return;
+    }
+    if let Some(broadcast) = id.as_str().parse().ok().and_then(|id| server.broadcasts.get(&id)) {
+        // It is over, and about to say so.
+        let mut status = broadcast.watch();
+        let over = status.wait_for(|status| status.state.is_final());
+        let _ = timeout(SOON, over).await;
+    }
+    if let Some(status) = status(server, id).await {
+        notices::post(server, notices::replay_ready(server, &status, finished, server.clock.now())).await;
+    }
+}
+
+/// What is known of the broadcast that was recorded.
+async fn status(server: &Server, id: &Id) -> Option<Arc<Status>> {
+    let id: BroadcastId = id.as_str().parse().ok()?;
+    match server.broadcasts.status(server, &id).await {
+        Ok(status) => status,
+        Err(error) => {
+            tracing::error!(recording = %id, %error, "can't tell of a recording");
+            None
+        }
+    }
 }
 
 /// The recorder of one broadcast.
@@ -300,10 +357,13 @@ struct Recorder {
     sync: Duration,
     synced: Instant,
     metrics: Arc<Metrics>,
+    /// What is being lost, once it is told of.
+    loss: Option<Loss>,
 }
 
 impl Recorder {
-    async fn run(mut self, mut cuts: Cursor<Recorded>, live: &Arc<Live>) {
+    /// Records until the media ends; what there is then, if it is final.
+    async fn run(mut self, mut cuts: Cursor<Recorded>, live: &Arc<Live>, server: &Server) -> Option<Finished> {
         let mut batch = Vec::new();
         loop {
             let next = cuts.next(&mut batch).await;
@@ -321,8 +381,12 @@ impl Recorder {
             });
             match written.await {
                 Ok(recorder) => self = recorder,
-                Err(error) => return tracing::error!(%error, "the recorder failed; the recording ends here"),
+                Err(error) => {
+                    tracing::error!(%error, "the recorder failed; the recording ends here");
+                    return None;
+                }
             }
+            self.tell_of_loss(server).await;
             if next == Next::End {
                 return self.end(live).await;
             }
@@ -340,20 +404,39 @@ impl Recorder {
         }
     }
 
-    async fn end(mut self, live: &Live) {
+    /// A stretch that can't be recorded is told of when it begins.
+    async fn tell_of_loss(&mut self, server: &Server) {
+        let loss = self.writer.losing().cloned();
+        let begins = self.loss.is_none();
+        self.loss = loss;
+        if let (true, Some(loss)) = (begins, &self.loss)
+            && let Some(status) = status(server, &self.id).await
+        {
+            notices::post(server, notices::replay_truncated(server, &status, loss, server.clock.now())).await;
+        }
+    }
+
+    async fn end(mut self, live: &Live) -> Option<Finished> {
         let reason = live.end_reason();
         let ended = spawn_blocking(move || match reason {
             Some(reason) => match self.writer.finish(reason.name(), UnixMillis(unix_now().0)) {
                 Ok(finished) => {
                     let (bytes, segments) = (finished.bytes, finished.segments);
                     tracing::info!(recording = %self.id, bytes, segments, truncated = finished.truncated, "replay.ready");
+                    Some(finished)
                 }
-                Err(error) => self.fault(&error),
+                Err(error) => {
+                    self.fault(&error);
+                    None
+                }
             },
-            None => self.note(Writer::sync),
+            None => {
+                self.note(Writer::sync);
+                None
+            }
         });
         // A panic is logged where it happens.
-        let _ = ended.await;
+        ended.await.ok().flatten()
     }
 
     /// Does something to the recording. A fault is told when it begins and when it is over, not for every cut.

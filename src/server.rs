@@ -23,7 +23,9 @@ use crate::{
     api,
     broadcasts::Broadcasts,
     config::Settings,
+    hooks::{self, Hooks},
     http, input,
+    notices::Rejections,
     recorder::Recordings,
     telemetry::Metrics,
 };
@@ -45,6 +47,9 @@ pub struct Server {
     pub metrics: Arc<Metrics>,
     /// What the business is told, for those who listen live.
     pub events: broadcast::Sender<Arc<kaibo_store::Notice>>,
+    /// Who is told of them, and who knocks too often to be told of.
+    pub hooks: Hooks,
+    pub rejections: Rejections,
     pub clock: Clock,
     stop: watch::Sender<bool>,
     /// Holds the data folder for as long as the server lives.
@@ -90,6 +95,8 @@ pub enum StartError {
     Store(#[from] kaibo_store::Error),
     #[error("recordings: {0}")]
     Recordings(#[from] kaibo_replay::Error),
+    #[error(transparent)]
+    Hooks(#[from] hooks::Error),
     #[error("authentication is on, but {0}")]
     Key(#[from] EmptyKey),
 }
@@ -134,6 +141,8 @@ impl Server {
             store,
             metrics: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
+            hooks: Hooks::new(&settings.config.webhooks)?,
+            rejections: Rejections::default(),
             clock: Clock::default(),
             stop: watch::Sender::new(false),
             _lock: lock,
@@ -141,6 +150,7 @@ impl Server {
             settings,
         });
         server.broadcasts.boot(&server).await?;
+        server.recordings.tell_again(&server).await;
         // Written under another name first: whoever waits for the file never sees half of it.
         let text = serde_json::to_string(&server.addresses).unwrap_or_default();
         let fresh = run.with_extension("json.new");
@@ -153,6 +163,9 @@ impl Server {
         listeners.spawn(api::serve(server.clone(), api));
         listeners.spawn(Recordings::sweep(server.clone()));
         listeners.spawn(prune(server.clone()));
+        for endpoint in server.hooks.endpoints() {
+            listeners.spawn(endpoint.clone().serve(server.clone()));
+        }
         Ok(Running { server, listeners })
     }
 

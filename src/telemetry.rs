@@ -66,6 +66,8 @@ pub struct Metrics {
     pub broadcasts: Gauge,
     pub record_errors: Counter,
     pub store_errors: Counter,
+    pub webhooks_delivered: Counter,
+    pub webhooks_failed: Counter,
     pub panics: Counter,
     lags: Family<ByProtocol, Counter>,
     viewers: Family<ByProtocol, Gauge<i64, AtomicI64>>,
@@ -109,6 +111,12 @@ impl Metrics {
         registry.register("resumes", "Broadcasts that a returning publisher continued", self.resumes.clone());
         registry.register("record_errors", "Failed writes of recordings", self.record_errors.clone());
         registry.register("store_errors", "Transitions that could not be stored", self.store_errors.clone());
+        registry.register("webhooks_delivered", "Webhooks that were taken", self.webhooks_delivered.clone());
+        registry.register(
+            "webhooks_failed",
+            "Attempts at webhooks that failed",
+            self.webhooks_failed.clone(),
+        );
         registry.register("http_responses", "Replies to viewers by status", self.responses.clone());
         registry.register("panics", "Connections ended by a fault of ours; must stay 0", self.panics.clone());
         let mut text = String::new();

@@ -11,12 +11,13 @@ use std::{
 use kaibo_broadcast::{
     Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State,
 };
+use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Duration, Instant, sleep, timeout_at},
 };
 
-use super::{COMMANDS, Command, Handle, Push, Status};
+use super::{COMMANDS, Command, Handle, Peer, Push, Status};
 use crate::{
     config,
     live::{Live, Past},
@@ -37,17 +38,39 @@ struct Actor {
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<Status>>,
     /// Publish attempts without an answer.
-    waiting: HashMap<Epoch, oneshot::Sender<Result<Push, Refusal>>>,
+    waiting: HashMap<Epoch, Attempt>,
     /// The accepted push: how to close it, and when its newest media came.
     accepted: Option<Accepted>,
     settings: Arc<config::App>,
     forgotten: bool,
 }
 
+/// Somebody who wants to publish.
+struct Attempt {
+    peer: Peer,
+    reply: oneshot::Sender<Result<Push, Refusal>>,
+}
+
 struct Accepted {
-    epoch: Epoch,
+    facts: PushFacts,
     close: Option<oneshot::Sender<DownCause>>,
     newest_media: Arc<AtomicI64>,
+}
+
+/// What is told of a push.
+pub struct PushFacts {
+    pub epoch: Epoch,
+    peer: Peer,
+    since: Millis,
+}
+
+impl PushFacts {
+    pub fn to_api(&self, size: Option<(u32, u32)>, now: Millis) -> Value {
+        let (address, query) = (self.peer.address(), self.peer.query());
+        let (width, height) = size.unzip();
+        let duration_ms = now.0.saturating_sub(self.since.0);
+        json!({ "address": address, "query": query, "duration_ms": duration_ms, "width": width, "height": height })
+    }
 }
 
 /// Starts the actor of a new broadcast, or (with a `past`) of one that a restart of the server interrupted.
@@ -129,10 +152,10 @@ impl Actor {
 
     async fn obey(&mut self, command: Command) {
         match command {
-            Command::Publish { publish, reply } => {
+            Command::Publish { publish, peer, reply } => {
                 self.tell_media().await;
                 let effects = self.broadcast.handle(Event::Publish(publish), self.server.clock.now());
-                self.carry_out(effects, Some(reply)).await;
+                self.carry_out(effects, Some(Attempt { peer, reply })).await;
             }
             Command::Keyframe { epoch, reply } => {
                 self.happen(Event::Keyframe { epoch }).await;
@@ -141,7 +164,7 @@ impl Actor {
             }
             Command::Down { epoch, cause } => {
                 self.happen(Event::Down { epoch, cause }).await;
-                self.accepted.take_if(|accepted| accepted.epoch == epoch);
+                self.accepted.take_if(|accepted| accepted.facts.epoch == epoch);
             }
             Command::Control { event, reply } => {
                 let conflict = self.happen(event).await;
@@ -169,7 +192,7 @@ impl Actor {
     async fn tell_media(&mut self) {
         if let Some(accepted) = &self.accepted {
             let at = Millis(accepted.newest_media.load(Ordering::Relaxed));
-            let event = Event::Media { epoch: accepted.epoch, at };
+            let event = Event::Media { epoch: accepted.facts.epoch, at };
             let effects = self.broadcast.handle(event, self.server.clock.now());
             self.carry_out(effects, None).await;
         }
@@ -180,8 +203,9 @@ impl Actor {
     async fn store(&self, effects: &[Effect]) {
         let now = self.server.clock.now();
         let status = Status::of(&self.broadcast, &self.handle.live, now);
+        let push = self.accepted.as_ref().map(|accepted| &accepted.facts);
         let told = effects.iter().filter_map(|effect| match effect {
-            Effect::Announce(notice) => Some(notices::event(&self.server, notice, &status, now)),
+            Effect::Announce(notice) => Some(notices::event(&self.server, notice, &status, push, now)),
             _ => None,
         });
         let told: Vec<_> = told.collect();
@@ -205,7 +229,7 @@ impl Actor {
     async fn carry_out(
         &mut self,
         effects: Vec<Effect>,
-        mut attempt: Option<oneshot::Sender<Result<Push, Refusal>>>,
+        mut attempt: Option<Attempt>,
     ) -> Option<CommandConflict> {
         let mut conflict = None;
         let live = self.handle.live.clone();
@@ -215,17 +239,17 @@ impl Actor {
         for effect in effects {
             match effect {
                 Effect::AcceptPublish(epoch) => {
-                    if let Some(reply) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
-                        self.accept(epoch, reply);
+                    if let Some(attempt) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
+                        self.accept(epoch, attempt);
                     }
                 }
                 Effect::HoldPublish(epoch) => {
-                    self.waiting.extend(attempt.take().map(|reply| (epoch, reply)));
+                    self.waiting.extend(attempt.take().map(|attempt| (epoch, attempt)));
                 }
                 Effect::RejectPublish { epoch, refusal } => {
-                    if let Some(reply) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
+                    if let Some(attempt) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
                         // An error is an attempt that gave up waiting.
-                        let _ = reply.send(Err(refusal));
+                        let _ = attempt.reply.send(Err(refusal));
                     }
                 }
                 Effect::ClosePush { epoch, cause } => self.close(epoch, cause),
@@ -266,10 +290,13 @@ impl Actor {
         conflict
     }
 
-    fn accept(&mut self, epoch: Epoch, reply: oneshot::Sender<Result<Push, Refusal>>) {
+    fn accept(&mut self, epoch: Epoch, attempt: Attempt) {
+        let Attempt { peer, reply } = attempt;
         let (close, closing) = oneshot::channel();
-        let newest_media = Arc::new(AtomicI64::new(self.server.clock.now().0));
-        self.accepted = Some(Accepted { epoch, close: Some(close), newest_media: newest_media.clone() });
+        let now = self.server.clock.now();
+        let newest_media = Arc::new(AtomicI64::new(now.0));
+        let facts = PushFacts { epoch, peer, since: now };
+        self.accepted = Some(Accepted { facts, close: Some(close), newest_media: newest_media.clone() });
         let push = Push { epoch, broadcast: self.handle.clone(), closing, newest_media };
         // If the publisher has gone away meanwhile, its probe runs out.
         let _ = reply.send(Ok(push));
@@ -279,7 +306,7 @@ impl Actor {
         if let Some(close) = self
             .accepted
             .as_mut()
-            .filter(|accepted| accepted.epoch == epoch)
+            .filter(|accepted| accepted.facts.epoch == epoch)
             .and_then(|accepted| accepted.close.take())
         {
             // An error is a publisher who is gone already.

@@ -7,6 +7,7 @@ use super::{
     settings::{App, Limits, Settings},
     units::{Duration, Size},
 };
+use crate::hooks::Hooks;
 
 /// What is wrong with the value of a key.
 pub struct Fault {
@@ -53,6 +54,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
             return Err(Fault::new("api.tokens", what));
         }
     }
+    Hooks::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;
     limits(&config.limits)?;
     log_level(&config.log.level)
 }

@@ -32,6 +32,7 @@ section!(
     /// The whole file.
     Config {
         data_dir: PathBuf = "data".into(),
+        webhooks: Vec<Webhook> = Vec::new(),
         rtmp: Rtmp = Rtmp::default(),
         http: Http = Http::default(),
         api: Api = Api::default(),
@@ -91,6 +92,36 @@ section!(
 pub struct Token {
     pub name: String,
     pub token: Secret,
+}
+
+/// `[[webhooks]]`
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Webhook {
+    #[serde(default)]
+    pub name: String,
+    /// May hold a credential in its query.
+    pub url: Secret,
+    pub secret: Secret,
+    #[serde(default)]
+    pub format: WebhookFormat,
+    #[serde(default = "every_event")]
+    pub events: Vec<String>,
+    #[serde(default)]
+    pub allow_private: bool,
+}
+
+/// How webhooks look and how they are signed.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum WebhookFormat {
+    #[default]
+    Kaibo,
+    Tencent,
+}
+
+fn every_event() -> Vec<String> {
+    vec!["*".into()]
 }
 
 section!(

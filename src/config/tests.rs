@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use toml::{Table, Value};
 
 use super::{
-    Duration, LogFormat, Settings, load,
+    Duration, LogFormat, Settings, WebhookFormat, load,
     settings::{App, Config},
 };
 
@@ -88,12 +88,38 @@ fn the_examples_in_its_comments_are_valid() {
     };
     let text: Vec<String> = SHIPPED
         .lines()
-        .filter(|line| !line.starts_with("tokens"))
+        .filter(|line| !line.starts_with("tokens") && !line.starts_with("webhooks"))
         .map(|line| example(line).unwrap_or(line.into()))
         .collect();
     let settings = load_text(&text.join("\n").replace("\n[apps]", ""), &[]).unwrap();
     assert_eq!(settings.config.api.tokens[0].name, "backend");
+    let webhook = &settings.config.webhooks[0];
+    assert_eq!((webhook.format, webhook.allow_private), (WebhookFormat::Kaibo, false));
     assert_eq!(settings.app("shop").broadcast.resume_window, Duration::secs(300));
+}
+
+#[test]
+fn webhooks_that_could_not_be_served_are_refused() {
+    let webhook = |keys: &str| format!("[[webhooks]]\n{keys}");
+    let good = "url = \"https://a.example/x\"\nsecret = \"0123456789abcdef\"\n";
+    assert!(load_text(&webhook(good), &[]).is_ok());
+    for (keys, expected) in [
+        (webhook("url = \"https://a.example\""), "missing field `secret`"),
+        (webhook("url = \"a.example\"\nsecret = \"0123456789abcdef\""), "\"\" has a url that is not http://"),
+        (
+            webhook("name = \"shop\"\nurl = \"https://a\"\nsecret = \"short\""),
+            "\"shop\" has a secret that is shorter",
+        ),
+        (
+            webhook(&format!("{good}events = [\"push.upp\"]")),
+            "wants \"push.upp\", which is neither \"*\" nor one of",
+        ),
+        (webhook(&format!("{good}format = \"srs\"")), "\"srs\" is none of kaibo, tencent"),
+        (webhook(good).repeat(2), "\"https://a.example/x\" is there twice"),
+    ] {
+        let said = complaint(&keys);
+        assert!(said.starts_with("config.toml:") && said.contains(expected), "{keys}\n  said {said}");
+    }
 }
 
 #[test]
@@ -336,6 +362,11 @@ fn no_complaint_shows_a_secret() {
         format!("[api]\ntokens = [\"{SECRET}\"]"),
         format!("[api]\ntokens = \"{SECRET}\""),
         format!("[[api.tokens]]\nname = \"b\"\ntoken = \"{SECRET} {SECRET}\""),
+        format!("webhooks = [\"{SECRET}\"]"),
+        format!("[[webhooks]]\nurl = [\"{SECRET}\"]\nsecret = \"{SECRET}\""),
+        format!("[[webhooks]]\nurl = \"no-url?{SECRET}\"\nsecret = \"{SECRET}\""),
+        format!("[[webhooks]]\nurl = \"https://a/?{SECRET}\"\nsecret = \"whsec_{SECRET}!\""),
+        format!("[[webhooks]]\nurl = \"https://a/?{SECRET}\"\nsecret = \"{SECRET}\"\nevents = [\"x\"]"),
         format!("[auth]\npush = \"{SECRET}\""),
         format!("auth = \"{SECRET}\""),
         format!("[auth.push]\nkey = \"{SECRET}"),

@@ -23,8 +23,8 @@ use tracing::{Instrument, Span, field::Empty, info_span};
 use super::publisher::Publisher;
 use crate::{
     access::{self, unix_now},
-    broadcasts::Push,
-    output,
+    broadcasts::{Peer, Push},
+    notices, output,
     server::Server,
     socket,
 };
@@ -299,24 +299,37 @@ impl Session {
         let app: App = app.parse()?;
         let stream: Stream = name.parse()?;
         Span::current().record("name", format_args!("{app}/{stream}").to_string());
-        if access::is_reserved(&app) {
-            return Err(Refusal::Reserved { app });
+        let peer = Peer::new(self.peer.ip(), query);
+        let publish = match self.knock(&app, &stream, query) {
+            Ok(publish) => publish,
+            Err(refusal) => {
+                notices::refused(&server, &app, &stream, &refusal, &peer).await;
+                return Err(refusal);
+            }
+        };
+        // While the answer is held (another publisher has to prove itself), the peer may give up.
+        server.broadcasts.publish(&server, &app, &stream, publish, peer).await
+    }
+
+    /// Whether the door is open for this key.
+    fn knock(&self, app: &App, stream: &Stream, query: &str) -> Result<Publish, Refusal> {
+        let server = &self.server;
+        if access::is_reserved(app) {
+            return Err(Refusal::Reserved { app: app.clone() });
         }
         if server.access.is_shut_out(self.peer.ip()) || !server.is_ready() {
             return Err(Refusal::Address);
         }
-        let publish = match server.access.push(&app, &stream, query, unix_now()) {
-            Ok(credential) => Publish { credential, expired: false },
+        match server.access.push(app, stream, query, unix_now()) {
+            Ok(credential) => Ok(Publish { credential, expired: false }),
             Err(KeyError::Expired { credential, .. }) => {
-                Publish { credential: Some(credential), expired: true }
+                Ok(Publish { credential: Some(credential), expired: true })
             }
             Err(error) => {
                 server.access.refused(self.peer.ip());
-                return Err(error.into());
+                Err(error.into())
             }
-        };
-        // While the answer is held (another publisher has to prove itself), the peer may give up.
-        server.broadcasts.publish(&server, &app, &stream, publish).await
+        }
     }
 
     async fn receive_media(&mut self, publisher: &mut Publisher) -> Result<(), Ended> {

@@ -1,0 +1,56 @@
+//! Who pushes, as the business is told.
+
+use std::net::IpAddr;
+
+/// Characters of a query that are passed on: what backends put into push URLs is shorter.
+const QUERY: usize = 1024;
+
+/// The publisher's end of a push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    address: IpAddr,
+    /// The query of its URL without the signature.
+    query: String,
+}
+
+impl Peer {
+    pub fn new(address: IpAddr, query: &str) -> Self {
+        let shown = query.split('&').filter(|parameter| !is_secret(parameter)).collect::<Vec<_>>().join("&");
+        Self { address, query: shown.chars().take(QUERY).collect() }
+    }
+
+    pub fn address(&self) -> IpAddr {
+        self.address.to_canonical()
+    }
+
+    /// Without the signature.
+    pub fn query(&self) -> &str {
+        &self.query
+    }
+}
+
+/// `txSecret=…`, however it is spelt. A name with an escape in it may be anything.
+fn is_secret(parameter: &str) -> bool {
+    let name = parameter.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    name.contains("secret") || name.contains('%')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_but_the_signature_is_passed_on() {
+        for (query, shown) in [
+            ("", ""),
+            ("txSecret=abc&txTime=66A0B2C0", "txTime=66A0B2C0"),
+            ("room=1&txSecret=abc&txTime=66A0B2C0&user=7", "room=1&txTime=66A0B2C0&user=7"),
+            ("TXSECRET=abc&tx%53ecret=abc&a=%20", "a=%20"),
+            ("txSecret", ""),
+        ] {
+            assert_eq!(Peer::new(IpAddr::from([127, 0, 0, 1]), query).query, shown, "{query}");
+        }
+        let long = Peer::new(IpAddr::from([127, 0, 0, 1]), &"ä".repeat(5000));
+        assert_eq!(long.query.chars().count(), QUERY);
+    }
+}
