@@ -96,9 +96,10 @@ pub fn replay_truncated(server: &Server, status: &Status, loss: &Loss, now: Mill
     about(server, "replay.truncated", new_id(), status, more, now)
 }
 
-/// Tells of a push that was refused before a broadcast was asked: by its key, its name or its address.
+/// Tells of a push that was refused before a broadcast was asked: by its key or its name. What an address that was shut
+/// out for guessing goes on to try is nobody's news.
 pub async fn refused(server: &Server, app: &App, stream: &Stream, refusal: &Refusal, peer: &Peer) {
-    if server.rejections.may_tell(app, Instant::now()) {
+    if *refusal != Refusal::Address && server.rejections.may_tell(app, Instant::now()) {
         let data = json!({
             "app": app, "stream": stream, "push": { "address": peer.address(), "query": peer.query() },
             "code": refusal.code().to_string(), "reason": refusal.to_string(),

@@ -1,6 +1,8 @@
 //! An HTTP client for other people's addresses: it trusts neither the name's address, nor the answer, nor its length.
 
 use std::{
+    convert::Infallible,
+    future::pending,
     io,
     net::SocketAddr,
     sync::Arc,
@@ -60,7 +62,10 @@ pub struct Client(TlsConnector);
 impl Client {
     /// Trusts the certificate authorities that Mozilla trusts.
     pub fn new() -> Result<Self, rustls::Error> {
-        let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+        Self::trusting(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+    }
+
+    fn trusting(roots: RootCertStore) -> Result<Self, rustls::Error> {
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()?
             .with_root_certificates(roots)
@@ -123,10 +128,14 @@ async fn exchange(
         let _ = timeout(REST, drain(response.into_body())).await;
         Ok(answer)
     };
-    // The talk ends whenever the connection does, in its own words.
+    // What goes wrong with the connection comes out of the talk, unless the answer was here before.
+    let driven = async {
+        let _ = connection.await;
+        pending::<Infallible>().await
+    };
     tokio::select! {
         answer = talk => answer,
-        Err(error) = connection => Err(error.into()),
+        never = driven => match never {},
     }
 }
 
@@ -158,6 +167,13 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
+    use tokio_rustls::{
+        TlsAcceptor,
+        rustls::{
+            ServerConfig,
+            pki_types::{CertificateDer, PrivatePkcs8KeyDer},
+        },
+    };
 
     use super::*;
 
@@ -180,9 +196,13 @@ mod tests {
     }
 
     async fn send(url: &str, allow_private: bool) -> Result<Answer, Error> {
+        send_by(&Client::new().unwrap(), url, allow_private).await
+    }
+
+    async fn send_by(client: &Client, url: &str, allow_private: bool) -> Result<Answer, Error> {
         let target = Target::parse(url).unwrap();
         let request = Request::builder().method("POST");
-        Client::new().unwrap().send(&target, allow_private, request, "{}".into()).await
+        client.send(&target, allow_private, request, "{}".into()).await
     }
 
     fn status(code: u16) -> Answer {
@@ -234,6 +254,45 @@ mod tests {
             let answer = send(&format!("http://{host}:{port}/"), false).await;
             assert!(matches!(answer, Err(Error::Private(_))), "{host}: {answer:?}");
         }
+    }
+
+    /// A receiver whose certificate is for `localhost`, from an authority of the tests' own.
+    async fn https() -> u16 {
+        let certificate = CertificateDer::from(include_bytes!("testdata/localhost.der").as_slice());
+        let key = PrivatePkcs8KeyDer::from(include_bytes!("testdata/localhost.key.der").as_slice());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key.into())
+            .unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            // An error is a client that does not trust us.
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).await.unwrap();
+                assert!(request[..length].starts_with(b"POST / HTTP/1.1\r\n"));
+                stream.write_all(b"HTTP/1.1 204 Fine\r\n\r\n").await.unwrap();
+            }
+        });
+        port
+    }
+
+    #[tokio::test]
+    async fn https_receivers_are_known_by_their_certificates() {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(include_bytes!("testdata/authority.der").as_slice())).unwrap();
+        let trusting = Client::trusting(roots).unwrap();
+        let answer = send_by(&trusting, &format!("https://localhost:{}/", https().await), true).await;
+        assert_eq!(answer.unwrap(), status(204));
+        let answer = send_by(&trusting, &format!("https://127.0.0.1:{}/", https().await), true).await;
+        assert!(matches!(answer, Err(Error::Tls(_))), "another name: {answer:?}");
+        let answer = send(&format!("https://localhost:{}/", https().await), true).await;
+        assert!(matches!(answer, Err(Error::Tls(_))), "nobody's authority: {answer:?}");
     }
 
     #[tokio::test]
