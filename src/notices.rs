@@ -92,7 +92,9 @@ pub fn replay_ready(server: &Server, status: &Status, finished: &Finished, now: 
 
 /// A part of a broadcast is not recorded.
 pub fn replay_truncated(server: &Server, status: &Status, loss: &Loss, now: Millis) -> NewNotice {
-    let more = json!({ "from_ms": loss.from.as_millis(), "reason": loss.why });
+    // Before the fault itself stands the file: where our folders are is nobody's business.
+    let reason = loss.why.rsplit(": ").next();
+    let more = json!({ "from_ms": loss.from.as_millis(), "reason": reason });
     about(server, "replay.truncated", new_id(), status, more, now)
 }
 

@@ -14,7 +14,7 @@ use kaibo_broadcast::{App, Broadcast, BroadcastId, Millis, Stream};
 use kaibo_container::segment::Cut;
 use kaibo_hub::{Cursor, Next};
 use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
-use kaibo_replay::{Entry, Error, Finished, Id, Listing, Loss, Meta, Recording, Segment, Writer};
+use kaibo_replay::{Entry, Error, Finished, Id, Listing, Meta, Recording, Segment, Writer};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, interval, timeout},
@@ -35,6 +35,9 @@ const SWEEP: Duration = Duration::from_secs(3600);
 /// A server that was killed when a recording became final tells of it at its next start, if that is not later than
 /// this: a receiver that was added in the meantime need not learn of the year before.
 const TOLD_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// How often it is told, at the most, that a part of a broadcast is lost.
+const LOSSES: Duration = Duration::from_secs(60);
 
 /// A broadcast whose recording is final has ended a moment ago.
 const SOON: Duration = Duration::from_secs(5);
@@ -311,7 +314,8 @@ pub fn start(
             sync,
             synced: Instant::now(),
             metrics: server.metrics.clone(),
-            loss: None,
+            losing: false,
+            told_of_loss: None,
         };
         let finished = recorder.run(cuts, &live, &server).await;
         server.recordings.growing.remove(&id);
@@ -357,8 +361,9 @@ struct Recorder {
     sync: Duration,
     synced: Instant,
     metrics: Arc<Metrics>,
-    /// What is being lost, once it is told of.
-    loss: Option<Loss>,
+    /// Something is being lost right now, and when it was last told that something is.
+    losing: bool,
+    told_of_loss: Option<Instant>,
 }
 
 impl Recorder {
@@ -404,15 +409,18 @@ impl Recorder {
         }
     }
 
-    /// A stretch that can't be recorded is told of when it begins.
+    /// A stretch that can't be recorded is told of when it begins. A disk that is full now and then makes many.
     async fn tell_of_loss(&mut self, server: &Server) {
         let loss = self.writer.losing().cloned();
-        let begins = self.loss.is_none();
-        self.loss = loss;
-        if let (true, Some(loss)) = (begins, &self.loss)
-            && let Some(status) = status(server, &self.id).await
-        {
-            notices::post(server, notices::replay_truncated(server, &status, loss, server.clock.now())).await;
+        let was_losing = std::mem::replace(&mut self.losing, loss.is_some());
+        let Some(loss) = loss.filter(|_| !was_losing) else { return };
+        if self.told_of_loss.is_some_and(|at| at.elapsed() < LOSSES) {
+            return;
+        }
+        self.told_of_loss = Some(Instant::now());
+        if let Some(status) = status(server, &self.id).await {
+            notices::post(server, notices::replay_truncated(server, &status, &loss, server.clock.now()))
+                .await;
         }
     }
 
