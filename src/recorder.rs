@@ -368,7 +368,12 @@ struct Recorder {
 
 impl Recorder {
     /// Records until the media ends; what there is then, if it is final.
-    async fn run(mut self, mut cuts: Cursor<Recorded>, live: &Arc<Live>, server: &Server) -> Option<Finished> {
+    async fn run(
+        mut self,
+        mut cuts: Cursor<Recorded>,
+        live: &Arc<Live>,
+        server: &Arc<Server>,
+    ) -> Option<Finished> {
         let mut batch = Vec::new();
         loop {
             let next = cuts.next(&mut batch).await;
@@ -391,7 +396,7 @@ impl Recorder {
                     return None;
                 }
             }
-            self.tell_of_loss(server).await;
+            self.tell_of_loss(server);
             if next == Next::End {
                 return self.end(live).await;
             }
@@ -410,7 +415,7 @@ impl Recorder {
     }
 
     /// A stretch that can't be recorded is told of when it begins. A disk that is full now and then makes many.
-    async fn tell_of_loss(&mut self, server: &Server) {
+    fn tell_of_loss(&mut self, server: &Arc<Server>) {
         let loss = self.writer.losing().cloned();
         let was_losing = std::mem::replace(&mut self.losing, loss.is_some());
         let Some(loss) = loss.filter(|_| !was_losing) else { return };
@@ -418,10 +423,14 @@ impl Recorder {
             return;
         }
         self.told_of_loss = Some(Instant::now());
-        if let Some(status) = status(server, &self.id).await {
-            notices::post(server, notices::replay_truncated(server, &status, &loss, server.clock.now()))
-                .await;
-        }
+        let (server, id) = (server.clone(), self.id.clone());
+        // What can't be recorded must not make the rest wait for the store.
+        tokio::spawn(async move {
+            if let Some(status) = status(&server, &id).await {
+                let now = server.clock.now();
+                notices::post(&server, notices::replay_truncated(&server, &status, &loss, now)).await;
+            }
+        });
     }
 
     async fn end(mut self, live: &Live) -> Option<Finished> {
