@@ -10,21 +10,23 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
+    time::Duration,
 };
 
 use dashmap::{DashMap, Entry};
 use kaibo_broadcast::{
-    App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Policy, Publish, Refusal,
-    Stream,
+    App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Plan, Policy, Publish,
+    Refusal, Stream,
 };
 use kaibo_media::Span;
 use kaibo_store::{Error as StoreError, Filter, Record};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use self::actor::Begin;
 pub use self::{
     actor::PushFacts,
     peer::Peer,
-    status::{Object, Status},
+    status::{About, Object, Status},
 };
 
 use crate::{
@@ -107,10 +109,37 @@ enum Command {
         event: Event,
         reply: oneshot::Sender<Result<(), CommandConflict>>,
     },
+    /// What is said of it changes.
+    Change {
+        change: Change,
+        reply: oneshot::Sender<Result<(), CommandConflict>>,
+    },
+    /// It is over, and is to leave nothing behind; answered once nobody writes to its recording.
+    Forget {
+        reply: oneshot::Sender<()>,
+    },
     /// The server stops: bring everything to the disk.
     Close {
         reply: oneshot::Sender<()>,
     },
+}
+
+/// What `PATCH /broadcasts/ID` changes: nothing where there is `None`.
+#[derive(Default)]
+pub struct Change {
+    pub title: Option<String>,
+    pub planned_start: Option<Option<Millis>>,
+    pub planned_end: Option<Option<Millis>>,
+}
+
+/// What `POST /broadcasts` asks for.
+pub struct Wish {
+    pub app: App,
+    pub stream: Stream,
+    pub about: About,
+    pub plan: Plan,
+    /// As configured, where it is not said.
+    pub resume_window: Option<Duration>,
 }
 
 /// An accepted push: the publisher's side of a broadcast.
@@ -178,6 +207,15 @@ impl Handle {
     pub async fn control(&self, event: Event) -> Result<(), CommandConflict> {
         let (reply, done) = oneshot::channel();
         if self.commands.send(Command::Control { event, reply }).await.is_err() {
+            return Err(CommandConflict::Over);
+        }
+        done.await.unwrap_or(Err(CommandConflict::Over))
+    }
+
+    /// Changes what is said of it.
+    pub async fn change(&self, change: Change) -> Result<(), CommandConflict> {
+        let (reply, done) = oneshot::channel();
+        if self.commands.send(Command::Change { change, reply }).await.is_err() {
             return Err(CommandConflict::Over);
         }
         done.await.unwrap_or(Err(CommandConflict::Over))
@@ -254,7 +292,8 @@ impl Broadcasts {
                 tracing::error!(broadcast = %record.id, %error, "its media can't be read; its playlist begins anew");
                 live::Past::default()
             });
-            let handle = actor::spawn(server, broadcast, settings, Some(past));
+            let about = About::of_record(&record);
+            let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(past));
             self.by_name.insert((record.app, record.stream), handle.clone());
             self.by_id.insert(record.id, handle);
             server.metrics.broadcasts.inc();
@@ -301,7 +340,7 @@ impl Broadcasts {
             Entry::Vacant(_) => self.past().by_name.get(entry.key()).cloned(),
         };
         let door = kaibo_broadcast::Door {
-            banned_until: None,
+            banned_until: server.bans.until(app, stream, server.clock.now()),
             open: status.as_ref().is_some_and(|status| !status.state.is_final()),
             barred: status.as_ref().map(|status| status.barred.as_slice()).unwrap_or_default(),
             auto_create: settings.broadcast.auto_create,
@@ -318,13 +357,79 @@ impl Broadcasts {
                     door.barred,
                     server.clock.now(),
                 );
-                let handle = actor::spawn(server, broadcast, settings, None);
+                let handle = actor::spawn(server, broadcast, About::default(), settings, Begin::Push);
                 self.by_id.insert(id, handle.clone());
                 server.metrics.broadcasts.inc();
                 entry.insert(handle.clone());
                 Ok(handle)
             }
         }
+    }
+
+    /// Makes a broadcast for the API; it is stored when this returns. Fails with [`StoreError::NameTaken`] while
+    /// another one of its name is not over.
+    pub async fn create(&self, server: &Arc<Server>, wish: Wish) -> Result<Arc<Handle>, StoreError> {
+        let (stored, answer) = oneshot::channel();
+        let handle = self.open(server, wish, stored)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))?;
+        Ok(handle)
+    }
+
+    fn open(
+        &self,
+        server: &Arc<Server>,
+        wish: Wish,
+        stored: oneshot::Sender<Result<(), StoreError>>,
+    ) -> Result<Arc<Handle>, StoreError> {
+        let Wish { app, stream, about, plan, resume_window } = wish;
+        // As in `admit`: of two at once, one opens the name.
+        let entry = self.by_name.entry((app.clone(), stream.clone()));
+        if let Entry::Occupied(known) = &entry
+            && !known.get().status().state.is_final()
+        {
+            return Err(StoreError::NameTaken { app, stream });
+        }
+        let settings = server.settings.app(app.as_str());
+        let mut policy = policy(server, settings);
+        policy.resume_window = resume_window.unwrap_or(policy.resume_window);
+        let id = new_id();
+        let (broadcast, effects) =
+            Broadcast::create(id.clone(), app, stream, plan, policy, server.clock.now());
+        let handle = actor::spawn(server, broadcast, about, settings, Begin::Api(effects, stored));
+        self.by_id.insert(id, handle.clone());
+        server.metrics.broadcasts.inc();
+        entry.insert(handle.clone());
+        Ok(handle)
+    }
+
+    /// Changes the title of a broadcast that is over and no longer in memory.
+    pub async fn rename_past(
+        &self,
+        server: &Server,
+        id: &BroadcastId,
+        title: Option<String>,
+    ) -> Result<(), StoreError> {
+        let (id, Some(title)) = (id.clone(), title) else { return Ok(()) };
+        let renamed = server.store.ask(move |store| match store.get(&id)? {
+            Some(record) => store.save(&Record { title, ..record }, &[]),
+            None => Ok(Vec::new()),
+        });
+        renamed.await.map(|_| ())
+    }
+
+    /// Takes a broadcast that is over out of memory, once nobody writes to its recording.
+    pub async fn forget(&self, id: &BroadcastId) {
+        if let Some(handle) = self.get(id) {
+            let (reply, done) = oneshot::channel();
+            if handle.commands.send(Command::Forget { reply }).await.is_ok() {
+                // An error means that it is gone already.
+                let _ = done.await;
+            }
+            self.retire(&handle, false);
+        }
+        let mut past = self.past();
+        past.order.retain(|status| status.id != *id);
+        past.by_name.retain(|_, status| status.id != *id);
     }
 
     /// Drops the media of a broadcast that is over. `remember`: it stays in the list of broadcasts.

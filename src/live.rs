@@ -15,7 +15,7 @@ use kaibo_container::{
 };
 use kaibo_hls::{Format, Segment, Window};
 use kaibo_hub::{Cursor, Entry, Limits, Next, Publisher, Ring, Start, ring};
-use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, Tracks, UnixMillis};
+use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, TrackId, Tracks, UnixMillis};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -67,13 +67,31 @@ pub struct Live {
 struct Ingest {
     /// The publish session whose media is public now.
     open: Option<Epoch>,
+    /// It has not sent a sample to begin with.
+    opening: bool,
     timeline: Timeline,
     health: Health,
     tracks: Option<Arc<Tracks>>,
+    /// The push whose media is not public now.
+    unseen: Option<Unseen>,
     /// The frames just made, on their way into the ring.
     made: Vec<Frame>,
     /// None once the broadcast is over.
     frames: Option<Publisher<Queued>>,
+}
+
+/// A push before the start of its broadcast, or during a pause: its media is looked at, then dropped.
+struct Unseen {
+    epoch: Epoch,
+    timeline: Timeline,
+    health: Health,
+    tracks: Arc<Tracks>,
+}
+
+/// What is pushed, public or not.
+pub struct Pushed {
+    pub tracks: Option<Arc<Tracks>>,
+    pub health: HealthReport,
 }
 
 /// What a broadcast's media goes on from.
@@ -162,9 +180,11 @@ impl Live {
         let live = Arc::new(Self {
             ingest: Mutex::new(Ingest {
                 open: None,
+                opening: false,
                 timeline: past.timeline,
                 health: Health::new(),
                 tracks: past.tracks,
+                unseen: None,
                 made: Vec::new(),
                 frames: Some(frames),
             }),
@@ -186,10 +206,12 @@ impl Live {
         live
     }
 
-    /// From now on the media of `epoch` is public, and nobody else's; its first frame begins a new run.
+    /// From now on the media of `epoch` is public, and nobody else's; its next keyframe begins a new run.
     pub fn open(&self, epoch: Epoch) {
         let mut ingest = self.ingest();
         ingest.open = Some(epoch);
+        ingest.opening = true;
+        ingest.unseen = None;
         ingest.timeline.begin_run();
     }
 
@@ -198,19 +220,40 @@ impl Live {
         self.ingest().open == Some(epoch)
     }
 
-    /// Takes a sample that arrived at `now`, if its publisher is the one whose media is public.
+    /// Takes a sample that arrived at `now`: to show it, if its publisher is the one whose media is public.
     pub fn push(&self, epoch: Epoch, sample: Sample, now: UnixMillis) {
         let mut ingest = self.ingest();
         let ingest = &mut *ingest;
         if ingest.open != Some(epoch) {
+            return ingest.look_at(epoch, sample, now);
+        }
+        if ingest.opening && !is_entry(&sample) {
             return;
         }
+        ingest.opening = false;
         if !ingest.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &sample.tracks)) {
             ingest.tracks = Some(sample.tracks.clone());
         }
         ingest.timeline.push(sample, now, &mut ingest.made);
         self.metrics.ingest_frames.inc_by(ingest.made.len() as u64);
         ingest.publish(now);
+    }
+
+    /// The push of `epoch` is gone, so there is nothing more to be said of it.
+    pub fn forget_unseen(&self, epoch: Epoch) {
+        self.ingest().unseen.take_if(|unseen| unseen.epoch == epoch);
+    }
+
+    /// Sends viewers of open streams nothing more, and lets no others in (a ban).
+    pub fn withhold(&self) {
+        self.flv.shut();
+        self.rtmp.shut();
+    }
+
+    /// Lets viewers of open streams in again.
+    pub fn restore(&self) {
+        self.flv.reopen();
+        self.rtmp.reopen();
     }
 
     /// The publisher went away: what is half-packaged is closed now.
@@ -229,11 +272,9 @@ impl Live {
 
     /// Writes the broadcast to the disk from here on.
     pub fn record(self: &Arc<Self>, server: &Arc<Server>, broadcast: &Broadcast, settings: &config::App) {
-        if settings.record.enabled {
-            let cuts = self.cuts.cursor(Start::Oldest);
-            let task = recorder::start(server, broadcast, settings.record.sync.0, cuts, self.clone());
-            *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
-        }
+        let cuts = self.cuts.cursor(Start::Oldest);
+        let task = recorder::start(server, broadcast, settings.record.sync.0, cuts, self.clone());
+        *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
     /// Ends all media without ending the broadcast; returns when what is recorded is on the disk.
@@ -265,10 +306,18 @@ impl Live {
         self.ingest().tracks.clone()
     }
 
-    /// How the push is doing.
-    pub fn health(&self, now: UnixMillis) -> HealthReport {
+    /// What is pushed, and how well.
+    pub fn pushed(&self, now: UnixMillis) -> Pushed {
         let ingest = self.ingest();
-        ingest.health.snapshot(now, ingest.timeline.repairs())
+        match &ingest.unseen {
+            Some(Unseen { timeline, health, tracks, .. }) => {
+                Pushed { tracks: Some(tracks.clone()), health: health.snapshot(now, timeline.repairs()) }
+            }
+            None => Pushed {
+                tracks: ingest.tracks.clone(),
+                health: ingest.health.snapshot(now, ingest.timeline.repairs()),
+            },
+        }
     }
 
     /// A new FLV viewer's place.
@@ -402,7 +451,33 @@ impl Live {
     }
 }
 
+/// A broadcast may begin or go on here.
+pub fn is_entry(sample: &Sample) -> bool {
+    match sample.packet.track {
+        TrackId::Video => sample.packet.keyframe,
+        TrackId::Audio => sample.tracks.video.is_none(),
+        TrackId::Data => false,
+    }
+}
+
 impl Ingest {
+    fn look_at(&mut self, epoch: Epoch, sample: Sample, now: UnixMillis) {
+        if self.frames.is_none() {
+            return;
+        }
+        let fresh = || Unseen {
+            epoch,
+            timeline: Timeline::new(),
+            health: Health::new(),
+            tracks: sample.tracks.clone(),
+        };
+        let mut unseen = self.unseen.take().filter(|unseen| unseen.epoch == epoch).unwrap_or_else(fresh);
+        unseen.tracks = sample.tracks.clone();
+        unseen.timeline.push(sample, now, &mut self.made);
+        self.made.drain(..).for_each(|frame| unseen.health.record(&frame, now));
+        self.unseen = Some(unseen);
+    }
+
     fn publish(&mut self, now: UnixMillis) {
         for frame in self.made.drain(..) {
             self.health.record(&frame, now);

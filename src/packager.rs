@@ -8,7 +8,10 @@ use std::{
 use kaibo_container::flv::{Block, Format, Packager};
 use kaibo_hub::{Cursor, Entry, Limits, Next, Publisher, Ring, Start, ring};
 use kaibo_media::Item;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::AbortHandle,
+    time::{Instant, sleep_until},
+};
 
 /// An item of a stream on its way to the packagers.
 #[derive(Clone, Debug)]
@@ -71,26 +74,52 @@ const IDLE: Duration = Duration::from_secs(10);
 pub struct Outlet<F> {
     format: F,
     gathering: Gathering,
-    /// The blocks, while there is a packager.
-    blocks: Mutex<Option<Ring<Shared>>>,
+    door: Mutex<Door>,
+}
+
+/// What viewers find when they come.
+#[derive(Default)]
+struct Door {
+    /// The blocks, while there is a packager; and the packager.
+    blocks: Option<(Ring<Shared>, AbortHandle)>,
+    /// Nobody may watch.
+    shut: bool,
 }
 
 impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
     pub fn new(format: F, gathering: Gathering) -> Arc<Self> {
-        Arc::new(Self { format, gathering, blocks: Mutex::new(None) })
+        Arc::new(Self { format, gathering, door: Mutex::default() })
     }
 
     /// A new viewer: it gets the blocks since the newest keyframe at once.
     pub fn join(self: &Arc<Self>, frames: &Ring<Queued>) -> Cursor<Shared> {
-        let mut blocks = self.lock();
-        if let Some(ring) = &*blocks {
+        let mut door = self.lock();
+        if let Some((ring, _)) = &door.blocks {
             return ring.cursor(Start::Keyframe);
         }
         let (publisher, made) = ring(self.gathering.limits);
         let cursor = made.cursor(Start::Keyframe);
-        tokio::spawn(self.clone().package(frames.cursor(Start::Keyframe), publisher, made.clone()));
-        *blocks = Some(made);
+        // Without a packager the blocks end before the first.
+        if !door.shut {
+            let frames = frames.cursor(Start::Keyframe);
+            let packager = tokio::spawn(self.clone().package(frames, publisher, made.clone()));
+            door.blocks = Some((made, packager.abort_handle()));
+        }
         cursor
+    }
+
+    /// Ends what viewers are sent, and lets nobody in.
+    pub fn shut(&self) {
+        let mut door = self.lock();
+        door.shut = true;
+        if let Some((_, packager)) = door.blocks.take() {
+            packager.abort();
+        }
+    }
+
+    /// Lets viewers in again.
+    pub fn reopen(&self) {
+        self.lock().shut = false;
     }
 
     async fn package(
@@ -140,21 +169,21 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
         }
         share(packager.flush());
         // Whoever joins from now on starts another packager; those who are here read to the end.
-        *self.lock() = None;
+        self.lock().blocks = None;
     }
 
     /// Gives up, unless somebody joined in the meantime.
     fn retire(&self, made: &Ring<Shared>) -> bool {
-        let mut blocks = self.lock();
+        let mut door = self.lock();
         let unwatched = made.cursors() == 0;
         if unwatched {
-            *blocks = None;
+            door.blocks = None;
         }
         unwatched
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Ring<Shared>>> {
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Door> {
+        self.door.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -7,8 +7,24 @@ use hyper::{
     header::{self, HeaderName, HeaderValue},
 };
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use crate::http::Body;
+
+/// How a [`Problem`] looks in JSON (RFC 9457).
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "describes a document that is made field by field")]
+pub struct Document {
+    /// `about:blank`: `code` says what it is.
+    r#type: String,
+    title: String,
+    status: u16,
+    /// Stable: decide by it.
+    code: String,
+    /// For people.
+    detail: String,
+}
 
 /// A refusal with its reason.
 #[derive(Debug)]

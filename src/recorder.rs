@@ -240,6 +240,18 @@ impl Recordings {
         }
     }
 
+    /// Deletes the recording `id`, if there is one. Nobody writes to it any more.
+    pub async fn delete(&self, id: &BroadcastId) -> Result<(), Error> {
+        let Ok(id) = id.as_ref().parse::<Id>() else { return Ok(()) };
+        let (disk, doomed) = (self.disk.clone(), id.clone());
+        let deleted = blocking(spawn_blocking(move || disk.delete(&doomed))).await;
+        self.lock().retain(|(known, _)| *known != id);
+        match deleted {
+            Err(Error::Missing(_)) => Ok(()),
+            deleted => deleted,
+        }
+    }
+
     /// Deletes what is past its retention; answers what that was.
     fn delete_expired(&self, server: &Server) -> Result<Vec<Id>, Error> {
         let now = unix_now();

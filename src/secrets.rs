@@ -11,7 +11,7 @@ use data_encoding::HEXLOWER;
 use kaibo_broadcast::Secret;
 use serde::Deserialize;
 
-use crate::config::{Settings, Token};
+use crate::config::{Scope, Settings, Token};
 
 /// Why the secrets can't be had. Names files, never their content.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,8 @@ pub fn fill(settings: &mut Settings) -> Result<(), Error> {
     settings.set_push_key(&secrets.push_key);
     settings.set_play_key(&secrets.play_key);
     if settings.config.api.tokens.is_empty() {
-        settings.config.api.tokens.push(Token { name: "first-start".into(), token: secrets.api_token });
+        let (name, token) = ("first-start".into(), secrets.api_token);
+        settings.config.api.tokens.push(Token { name, token, scopes: Scope::all() });
     }
     Ok(())
 }

@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     access::{Access, Addresses, unix_now},
     api,
+    bans::Bans,
     broadcasts::Broadcasts,
     config::Settings,
     hooks::{self, Hooks},
@@ -42,6 +43,7 @@ pub struct Server {
     pub addresses: Listening,
     pub access: Access,
     pub broadcasts: Broadcasts,
+    pub bans: Bans,
     pub recordings: Recordings,
     pub store: kaibo_store::Handle,
     pub metrics: Arc<Metrics>,
@@ -137,6 +139,7 @@ impl Server {
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
             broadcasts: Broadcasts::default(),
+            bans: Bans::load(&store, unix_now()).await?,
             recordings,
             store,
             metrics: Arc::default(),

@@ -7,6 +7,7 @@ use std::{
 
 use kaibo_broadcast::{App, Millis, Stream};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Access;
 use crate::{config::Config, server::Listening};
@@ -77,16 +78,17 @@ fn authority(host: Option<&str>, listen: SocketAddr, usual_port: u16) -> String 
 }
 
 /// What a streamer needs: one URL, or OBS's two fields.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PushUrl {
     pub url: String,
     pub server: String,
     pub key: String,
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
 /// Where a stream is watched.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct PlayUrls {
     pub flv: String,
     pub ws_flv: String,

@@ -11,13 +11,14 @@ use std::{
 use kaibo_broadcast::{
     Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State,
 };
+use kaibo_store::Error as StoreError;
 use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Duration, Instant, sleep, timeout_at},
 };
 
-use super::{COMMANDS, Command, Handle, Peer, Push, Status};
+use super::{About, COMMANDS, Change, Command, Handle, Peer, Push, Status};
 use crate::{
     config,
     live::{Live, Past},
@@ -31,9 +32,20 @@ const WINDOWS_AFTER_END: u32 = 3;
 /// How often the status is made anew without an event: push state, duration and health change by themselves.
 const REFRESH: Duration = Duration::from_secs(1);
 
+/// How a broadcast comes into memory.
+pub enum Begin {
+    /// A push opens it.
+    Push,
+    /// The API made it: what follows from that, and who waits for it to be stored.
+    Api(Vec<Effect>, oneshot::Sender<Result<(), StoreError>>),
+    /// A restart of the server interrupted it.
+    Boot(Past),
+}
+
 struct Actor {
     server: Arc<Server>,
     broadcast: Broadcast,
+    about: About,
     handle: Arc<Handle>,
     commands: mpsc::Receiver<Command>,
     status: watch::Sender<Arc<Status>>,
@@ -73,25 +85,27 @@ impl PushFacts {
     }
 }
 
-/// Starts the actor of a new broadcast, or (with a `past`) of one that a restart of the server interrupted.
+/// Starts the actor of a broadcast.
 pub fn spawn(
     server: &Arc<Server>,
     mut broadcast: Broadcast,
+    about: About,
     settings: &Arc<config::App>,
-    past: Option<Past>,
+    mut begin: Begin,
 ) -> Arc<Handle> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
-    let booted = past.is_some();
-    let live = Live::new(server, settings, past.unwrap_or_default());
-    let mut effects = Vec::new();
-    if booted {
-        if broadcast.started_at().is_some() {
-            live.record(server, &broadcast, settings);
-        }
-        // At once: nobody is to see it as it was before the restart.
-        effects = broadcast.handle(Event::Boot, server.clock.now());
-    }
-    let (status, watched) = watch::channel(Arc::new(Status::of(&broadcast, &live, server.clock.now())));
+    let past = match &mut begin {
+        Begin::Boot(past) => std::mem::take(past),
+        Begin::Push | Begin::Api(..) => Past::default(),
+    };
+    let live = Live::new(server, settings, past);
+    // At once: nobody is to see it as it was before the restart.
+    let boot = match begin {
+        Begin::Boot(_) => broadcast.handle(Event::Boot, server.clock.now()),
+        Begin::Push | Begin::Api(..) => Vec::new(),
+    };
+    let (status, watched) =
+        watch::channel(Arc::new(Status::of(&broadcast, &about, &live, server.clock.now())));
     let handle = Arc::new(Handle {
         id: broadcast.id().clone(),
         app: broadcast.app().clone(),
@@ -103,6 +117,7 @@ pub fn spawn(
     let actor = Actor {
         server: server.clone(),
         broadcast,
+        about,
         handle: handle.clone(),
         commands: inbox,
         status,
@@ -111,13 +126,22 @@ pub fn spawn(
         settings: settings.clone(),
         forgotten: false,
     };
-    tokio::spawn(actor.run(effects));
+    if matches!(begin, Begin::Boot(_)) && actor.broadcast.started_at().is_some() {
+        actor.record();
+    }
+    tokio::spawn(actor.run(begin, boot));
     handle
 }
 
 impl Actor {
-    async fn run(mut self, effects: Vec<Effect>) {
-        self.carry_out(effects, None).await;
+    async fn run(mut self, begin: Begin, boot: Vec<Effect>) {
+        match begin {
+            Begin::Push => {}
+            Begin::Api(effects, stored) => self.introduce(effects, stored).await,
+            Begin::Boot(_) => {
+                self.carry_out(boot, None).await;
+            }
+        }
         while !self.broadcast.state().is_final() || self.accepted.is_some() {
             let now = self.server.clock.now();
             let until_deadline = match self.broadcast.next_deadline() {
@@ -132,10 +156,39 @@ impl Actor {
                 },
                 () = sleep(until_deadline) => {
                     self.happen(Event::Tick).await;
+                    self.follow_bans().await;
                 }
             }
         }
         self.linger().await;
+    }
+
+    /// The API is answered only once the broadcast is stored. If it can't be, there is none.
+    async fn introduce(&mut self, effects: Vec<Effect>, stored: oneshot::Sender<Result<(), StoreError>>) {
+        let saved = self.store(&effects).await;
+        match &saved {
+            Ok(()) => {
+                self.act(effects, None).await;
+            }
+            Err(_) => {
+                self.forgotten = true;
+                self.happen(Event::Stop).await;
+            }
+        }
+        // An error is a caller who stopped waiting.
+        let _ = stored.send(saved);
+    }
+
+    /// A ban ends by itself; and one that was stored before the server was killed may not have got here.
+    async fn follow_bans(&mut self) {
+        let (app, stream) = (self.broadcast.app(), self.broadcast.stream());
+        let banned = self.server.bans.until(app, stream, self.server.clock.now()).is_some();
+        match self.broadcast.state() {
+            State::Banned { .. } if !banned => self.happen(Event::Unban).await,
+            State::Banned { .. } => None,
+            _ if banned => self.happen(Event::Ban).await,
+            _ => None,
+        };
     }
 
     /// The broadcast is over: its playlist stays for a while, then its memory is freed.
@@ -143,7 +196,9 @@ impl Actor {
         self.server.metrics.broadcasts.dec();
         if !self.forgotten {
             let end = Instant::now() + self.settings.hls.window.0 * WINDOWS_AFTER_END;
-            while let Ok(Some(command)) = timeout_at(end, self.commands.recv()).await {
+            while let (false, Ok(Some(command))) =
+                (self.forgotten, timeout_at(end, self.commands.recv()).await)
+            {
                 self.obey(command).await;
             }
         }
@@ -165,10 +220,22 @@ impl Actor {
             Command::Down { epoch, cause } => {
                 self.happen(Event::Down { epoch, cause }).await;
                 self.accepted.take_if(|accepted| accepted.facts.epoch == epoch);
+                self.handle.live.forget_unseen(epoch);
             }
             Command::Control { event, reply } => {
-                let conflict = self.happen(event).await;
+                let conflict = self.command(event).await;
                 let _ = reply.send(conflict.map_or(Ok(()), Err));
+            }
+            Command::Change { change, reply } => {
+                let _ = reply.send(self.change(change).await);
+            }
+            Command::Forget { reply } => {
+                self.forgotten = true;
+                if let Some(epoch) = self.broadcast.owner() {
+                    self.close(epoch, DownCause::Over);
+                }
+                self.handle.live.close().await;
+                let _ = reply.send(());
             }
             Command::Close { reply } => {
                 if let Some(epoch) = self.broadcast.owner() {
@@ -188,6 +255,34 @@ impl Actor {
         self.carry_out(effects, None).await
     }
 
+    /// Does what the API asks for. Some of that has no effect yet, and is to outlive the server all the same.
+    async fn command(&mut self, event: Event) -> Option<CommandConflict> {
+        self.tell_media().await;
+        let effects = self.broadcast.handle(event, self.server.clock.now());
+        // An error is logged; see there.
+        let _ = self.store(&effects).await;
+        self.act(effects, None).await
+    }
+
+    async fn change(&mut self, change: Change) -> Result<(), CommandConflict> {
+        let plan = self.broadcast.plan();
+        if change.planned_start.is_some() || change.planned_end.is_some() {
+            if self.broadcast.state().is_final() {
+                return Err(CommandConflict::Over);
+            }
+            let planned_start = change.planned_start.unwrap_or(plan.planned_start);
+            let planned_end = change.planned_end.unwrap_or(plan.planned_end);
+            self.command(Event::Reschedule { planned_start, planned_end }).await;
+        }
+        if let Some(title) = change.title {
+            self.about.title = title;
+            // An error is logged; the title is in force until a restart.
+            let _ = self.store(&[]).await;
+            self.show();
+        }
+        Ok(())
+    }
+
     /// The machine is told of media only when it is asked something else: that is when it matters.
     async fn tell_media(&mut self) {
         if let Some(accepted) = &self.accepted {
@@ -200,16 +295,19 @@ impl Actor {
 
     /// Makes the broadcast as it is now durable, before anybody can see what follows from it. If the disk can't take
     /// it, live goes on all the same: a restart would then know an older state.
-    async fn store(&self, effects: &[Effect]) {
+    async fn store(&self, effects: &[Effect]) -> Result<(), StoreError> {
+        if self.forgotten {
+            return Ok(());
+        }
         let now = self.server.clock.now();
-        let status = Status::of(&self.broadcast, &self.handle.live, now);
+        let status = Status::of(&self.broadcast, &self.about, &self.handle.live, now);
         let push = self.accepted.as_ref().map(|accepted| &accepted.facts);
         let told = effects.iter().filter_map(|effect| match effect {
             Effect::Announce(notice) => Some(notices::event(&self.server, notice, &status, push, now)),
             _ => None,
         });
         let told: Vec<_> = told.collect();
-        let saved = match Status::to_record(&self.broadcast, &self.handle.live) {
+        let saved = match Status::to_record(&self.broadcast, &self.about, &self.handle.live) {
             Ok(record) => {
                 let told = told.clone();
                 self.server.store.ask(move |store| store.save(&record, &told)).await
@@ -217,25 +315,39 @@ impl Actor {
             Err(error) => Err(error),
         };
         match saved {
-            Ok(sequences) => self.server.tell(told, &sequences),
+            Ok(sequences) => {
+                self.server.tell(told, &sequences);
+                Ok(())
+            }
             Err(error) => {
                 self.server.metrics.store_errors.inc();
                 tracing::error!(broadcast = %self.broadcast.id(), %error, "can't store a broadcast");
+                Err(error)
             }
         }
     }
 
-    /// Does what the machine says, in its order. `attempt` waits for the answer to the publish that was just asked.
+    /// Stores what the machine came to, then does what it says.
     async fn carry_out(
+        &mut self,
+        effects: Vec<Effect>,
+        attempt: Option<Attempt>,
+    ) -> Option<CommandConflict> {
+        if !effects.is_empty() {
+            // An error is logged, and live goes on.
+            let _ = self.store(&effects).await;
+        }
+        self.act(effects, attempt).await
+    }
+
+    /// Does what the machine says, in its order. `attempt` waits for the answer to the publish that was just asked.
+    async fn act(
         &mut self,
         effects: Vec<Effect>,
         mut attempt: Option<Attempt>,
     ) -> Option<CommandConflict> {
         let mut conflict = None;
         let live = self.handle.live.clone();
-        if !effects.is_empty() && !self.forgotten {
-            self.store(&effects).await;
-        }
         for effect in effects {
             match effect {
                 Effect::AcceptPublish(epoch) => {
@@ -255,18 +367,19 @@ impl Actor {
                 Effect::ClosePush { epoch, cause } => self.close(epoch, cause),
                 // What a draining push sends is refused by the timeline, so there is nothing to do.
                 Effect::DrainPush(_) => {}
-                // Nothing but the API makes broadcasts that begin with a preview.
+                // Its health shows; its media is not public, and is looked at and dropped.
                 Effect::ShowPreview(_) => {}
                 Effect::GoLive(epoch) | Effect::Continue(epoch) => live.open(epoch),
                 Effect::BreakTimeline => live.break_run(),
-                // Whoever asks for media is answered by the state.
-                Effect::WithholdOutput | Effect::RestoreOutput => {}
+                // Whoever asks for media is answered by the state: this is for those who watch already.
+                Effect::WithholdOutput => live.withhold(),
+                Effect::RestoreOutput => live.restore(),
                 Effect::EndOutput => {
                     if let State::Ended { reason } = self.broadcast.state() {
                         live.end(reason);
                     }
                 }
-                Effect::StartRecording => live.record(&self.server, &self.broadcast, &self.settings),
+                Effect::StartRecording => self.record(),
                 // The recorder follows the timeline: what it gets it writes at once.
                 Effect::FlushRecording | Effect::FinishRecording => {}
                 Effect::Announce(notice) => self.announce(&notice),
@@ -279,7 +392,13 @@ impl Actor {
                 Effect::Conflict(what) => conflict = Some(what),
             }
         }
-        let status = Status::of(&self.broadcast, &live, self.server.clock.now());
+        self.show();
+        conflict
+    }
+
+    /// Lets everybody see the broadcast as it is now.
+    fn show(&self) {
+        let status = Status::of(&self.broadcast, &self.about, &self.handle.live, self.server.clock.now());
         self.status.send_if_modified(|known| {
             let changed = **known != status;
             if changed {
@@ -287,7 +406,12 @@ impl Actor {
             }
             changed
         });
-        conflict
+    }
+
+    fn record(&self) {
+        if self.about.record.unwrap_or(self.settings.record.enabled) {
+            self.handle.live.record(&self.server, &self.broadcast, &self.settings);
+        }
     }
 
     fn accept(&mut self, epoch: Epoch, attempt: Attempt) {

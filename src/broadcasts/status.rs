@@ -1,11 +1,15 @@
 //! What is known of a broadcast at one moment.
 
-use kaibo_broadcast::{App, Broadcast, BroadcastId, Fingerprint, Millis, Origin, PushState, State, Stream};
+use kaibo_broadcast::{
+    App, Broadcast, BroadcastId, Fingerprint, Millis, Origin, Plan, PushState, State, Stream,
+};
 use kaibo_store::{Error as StoreError, Record};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use crate::{
-    access::{Addresses, PlayUrls, play_urls, rfc3339},
+    access::{Addresses, PlayUrls, PushUrl, play_urls, rfc3339},
     live::Live,
 };
 
@@ -13,13 +17,38 @@ use crate::{
 const NODE: &str = "local";
 const FIRST_OWNER: u64 = 1;
 
+/// What is said of a broadcast, beside its state machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct About {
+    /// For people.
+    pub title: String,
+    /// Whether it is to be recorded, where that was said.
+    pub record: Option<bool>,
+    /// What a later version has stored with it, to be handed back to that version.
+    more: Map<String, Value>,
+}
+
+impl About {
+    pub fn new(title: String, record: Option<bool>) -> Self {
+        Self { title, record, more: Map::new() }
+    }
+
+    /// Of a broadcast that the store knows.
+    pub fn of_record(record: &Record) -> Self {
+        let extra = Extra::of_record(record);
+        Self { title: record.title.clone(), record: extra.record, more: extra.more }
+    }
+}
+
 /// A broadcast at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     pub id: BroadcastId,
     pub app: App,
     pub stream: Stream,
+    pub title: String,
     pub origin: Origin,
+    pub plan: Plan,
     pub state: State,
     pub push_state: PushState,
     pub created_at: Millis,
@@ -36,30 +65,30 @@ pub struct Status {
 }
 
 impl Status {
-    pub fn of(broadcast: &Broadcast, live: &Live, now: Millis) -> Self {
-        Self::with(broadcast, Extra::of(live), now)
+    pub fn of(broadcast: &Broadcast, about: &About, live: &Live, now: Millis) -> Self {
+        Self::with(broadcast, about.title.clone(), Extra::of(about, live), now)
     }
 
     /// What the store keeps of a broadcast.
-    pub fn to_record(broadcast: &Broadcast, live: &Live) -> Result<Record, StoreError> {
-        // A struct of two plain fields always has a JSON form.
-        let extra = serde_json::to_string(&Extra::of(live)).unwrap_or_default();
-        Ok(Record { extra, ..Record::new(broadcast, NODE, FIRST_OWNER)? })
+    pub fn to_record(broadcast: &Broadcast, about: &About, live: &Live) -> Result<Record, StoreError> {
+        // A struct of plain fields always has a JSON form.
+        let extra = serde_json::to_string(&Extra::of(about, live)).unwrap_or_default();
+        Ok(Record { title: about.title.clone(), extra, ..Record::new(broadcast, NODE, FIRST_OWNER)? })
     }
 
     /// A broadcast as the store knows it.
     pub fn of_record(record: &Record, now: Millis) -> Result<Self, StoreError> {
-        // Whatever a later version put there in another way is only of this much use.
-        let extra = serde_json::from_str(&record.extra).unwrap_or_default();
-        Ok(Self::with(&record.broadcast()?, extra, now))
+        Ok(Self::with(&record.broadcast()?, record.title.clone(), Extra::of_record(record), now))
     }
 
-    fn with(broadcast: &Broadcast, extra: Extra, now: Millis) -> Self {
+    fn with(broadcast: &Broadcast, title: String, extra: Extra, now: Millis) -> Self {
         Self {
             id: broadcast.id().clone(),
             app: broadcast.app().clone(),
             stream: broadcast.stream().clone(),
+            title,
             origin: broadcast.origin(),
+            plan: broadcast.plan(),
             state: broadcast.state(),
             push_state: broadcast.push_state(now),
             created_at: broadcast.created_at(),
@@ -88,10 +117,13 @@ impl Status {
             id: self.id.clone(),
             app: self.app.clone(),
             stream: self.stream.clone(),
+            title: self.title.clone(),
             state: self.state.name(),
             live_status: self.state.live_status(),
-            push_state: self.push_state,
+            push_state: self.push_state.name(),
             created_at: rfc3339(self.created_at),
+            planned_start: self.plan.planned_start.map(rfc3339),
+            planned_end: self.plan.planned_end.map(rfc3339),
             started_at: self.started_at.map(rfc3339),
             interrupted_at: self.interrupted_at().map(rfc3339),
             resume_deadline: self.resume_deadline.map(rfc3339),
@@ -102,6 +134,7 @@ impl Status {
             },
             resumes: self.resumes,
             duration_ms: self.started_at.map(|started| ended.unwrap_or(now).0.saturating_sub(started.0)),
+            push: None,
             play: play_urls(at, &self.app, &self.stream),
             replay: self.recorded.then(|| Replay {
                 status: if ended.is_some() { "ready" } else { "recording" },
@@ -113,42 +146,86 @@ impl Status {
 
 /// What is stored of a broadcast beside its state machine.
 #[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Extra {
     recorded: bool,
     size: Option<(u32, u32)>,
+    record: Option<bool>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 impl Extra {
-    fn of(live: &Live) -> Self {
+    fn of(about: &About, live: &Live) -> Self {
         let tracks = live.tracks();
         let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
-        Self { recorded: live.is_recorded(), size: video.map(|video| (video.width, video.height)) }
+        Self {
+            recorded: live.is_recorded(),
+            size: video.map(|video| (video.width, video.height)),
+            record: about.record,
+            more: about.more.clone(),
+        }
+    }
+
+    fn of_record(record: &Record) -> Self {
+        // Whatever a later version put there in another way is only of this much use.
+        serde_json::from_str(&record.extra).unwrap_or_default()
     }
 }
 
-/// The broadcast object of `GET /broadcasts`.
-#[derive(Serialize)]
+/// A broadcast, as the API and the webhooks tell of it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Broadcast)]
 pub struct Object {
+    #[schema(value_type = String)]
     id: BroadcastId,
+    #[schema(value_type = String, example = "live")]
     app: App,
+    #[schema(value_type = String, example = "room1")]
     stream: Stream,
+    title: String,
+    /// `created`, `preview`, `live`, `interrupted`, `paused`, `ended`, `banned` or `expired`.
     state: &'static str,
+    /// The state as a WeChat mini-program's live room has it: 101 to 107.
     live_status: u16,
-    push_state: PushState,
+    /// `down`, `probing`, `up` or `stalled`.
+    push_state: &'static str,
+    #[schema(format = DateTime)]
     created_at: String,
+    #[schema(format = DateTime)]
+    planned_start: Option<String>,
+    #[schema(format = DateTime)]
+    planned_end: Option<String>,
+    #[schema(format = DateTime)]
     started_at: Option<String>,
+    #[schema(format = DateTime)]
     interrupted_at: Option<String>,
+    /// Until when the publisher may come back.
+    #[schema(format = DateTime)]
     resume_deadline: Option<String>,
+    #[schema(format = DateTime)]
     ended_at: Option<String>,
+    /// `resume_timeout`, `unpublished`, `stopped`, `cancelled`, `max_duration` or `banned`.
     end_reason: Option<&'static str>,
+    /// How often it went on after an interruption, a pause or a takeover.
     resumes: u32,
+    /// Since its start.
     duration_ms: Option<i64>,
+    /// A push URL made for this answer; only for those who may control, and only until the broadcast is over.
+    push: Option<PushUrl>,
     play: PlayUrls,
     replay: Option<Replay>,
 }
 
-#[derive(Serialize)]
+impl Object {
+    pub fn with_push(self, push: PushUrl) -> Self {
+        Self { push: Some(push), ..self }
+    }
+}
+
+#[derive(Serialize, ToSchema)]
 struct Replay {
+    /// `recording` or `ready`.
     status: &'static str,
     hls: String,
 }

@@ -4,7 +4,7 @@ use kaibo_broadcast::Secret;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    settings::{App, Limits, Settings},
+    settings::{App, Limits, Settings, Token},
     units::{Duration, Size},
 };
 use crate::hooks::Hooks;
@@ -47,11 +47,14 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
     for origin in &config.http.cors_origins {
         origin_of_pages(origin)?;
     }
-    for token in &config.api.tokens {
-        let token = token.token.expose();
+    for Token { token, scopes, .. } in &config.api.tokens {
+        let token = token.expose();
         if token.len() < 16 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             let what = "a token has at least 16 characters, all of them ASCII, no spaces";
             return Err(Fault::new("api.tokens", what));
+        }
+        if scopes.is_empty() {
+            return Err(Fault::new("api.tokens", "a token without scopes is good for nothing"));
         }
     }
     Hooks::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;

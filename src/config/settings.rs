@@ -92,6 +92,35 @@ section!(
 pub struct Token {
     pub name: String,
     pub token: Secret,
+    #[serde(default = "Scope::all")]
+    pub scopes: Vec<Scope>,
+}
+
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Looking.
+    Read,
+    /// Broadcasts, streams and push URLs.
+    Control,
+    /// Bans, and deleting for good.
+    Admin,
+}
+
+impl Scope {
+    pub fn all() -> Vec<Self> {
+        vec![Self::Read, Self::Control, Self::Admin]
+    }
+
+    /// As it is written in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Control => "control",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// `[[webhooks]]`

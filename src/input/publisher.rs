@@ -7,7 +7,7 @@ use kaibo_container::flv::{Audio, Video, parse_audio, parse_video};
 use kaibo_media::{Assembler, AssemblyError, Input, Packet, Sample, TrackId, UnixMillis};
 use tokio::time::{Duration, Instant};
 
-use crate::{access::unix_now, broadcasts::Push, server::Server};
+use crate::{access::unix_now, broadcasts::Push, live::is_entry, server::Server};
 
 /// Faults of one session that are logged; a broken encoder makes one per frame.
 const LOGGED_FAULTS: u32 = 5;
@@ -135,14 +135,5 @@ impl Publisher {
         if self.faults <= LOGGED_FAULTS {
             tracing::warn!(%error, "the encoder sent something unusable");
         }
-    }
-}
-
-/// A broadcast may begin or go on here.
-fn is_entry(sample: &Sample) -> bool {
-    match sample.packet.track {
-        TrackId::Video => sample.packet.keyframe,
-        TrackId::Audio => sample.tracks.video.is_none(),
-        TrackId::Data => false,
     }
 }

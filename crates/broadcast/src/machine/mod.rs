@@ -35,8 +35,6 @@ const DRAIN: Duration = Duration::from_secs(30);
 const BOOT_GRACE: Duration = Duration::from_secs(60);
 /// How long before the longest duration a warning goes out.
 const WARNINGS: [Duration; 2] = [Duration::from_secs(600), Duration::from_secs(60)];
-/// How long a push URL outlives what was planned.
-const URL_MARGIN: Duration = Duration::from_secs(24 * 3600);
 /// Credentials remembered per broadcast. One is handed out per day or on request: a broadcast of 12 h sees a few.
 const CREDENTIALS: usize = 32;
 /// Barred credentials remembered per name: those of the last stopped broadcasts. Older ones have expired long since.
@@ -246,8 +244,7 @@ impl Broadcast {
 
     /// When a push URL for it should expire.
     pub fn push_url_expiry(&self, now: Millis) -> Millis {
-        let Plan { planned_start, planned_end, .. } = self.plan;
-        [planned_start, planned_end].into_iter().flatten().fold(now, Millis::max) + URL_MARGIN
+        self.plan.push_url_expiry(now)
     }
 }
 

@@ -186,6 +186,17 @@ pub struct Plan {
     pub planned_end: Option<Millis>,
 }
 
+/// How long a push URL outlives what was planned.
+const URL_MARGIN: Duration = Duration::from_secs(24 * 3600);
+
+impl Plan {
+    /// When a push URL that is made now should expire.
+    pub fn push_url_expiry(&self, now: Millis) -> Millis {
+        let Self { planned_start, planned_end, .. } = *self;
+        [planned_start, planned_end].into_iter().flatten().fold(now, Millis::max) + URL_MARGIN
+    }
+}
+
 /// The `[broadcast]`, `[rtmp]` and `[auth.push]` settings that a broadcast lives by, as they were when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Policy {

@@ -1,0 +1,17 @@
+//! The control API, as a backend uses it: the real binary, real encoders, real viewers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod backend;
+mod bans;
+mod calls;
+mod events;
+mod plans;
+#[path = "../server/support/mod.rs"]
+#[allow(dead_code, reason = "made for the tests of the whole server")]
+mod support;
