@@ -26,7 +26,7 @@ use self::actor::Begin;
 pub use self::{
     actor::PushFacts,
     peer::Peer,
-    status::{About, Object, Status},
+    status::{About, BroadcastObject, Status},
 };
 
 use crate::{
@@ -293,7 +293,7 @@ impl Broadcasts {
                 live::Past::default()
             });
             let about = About::of_record(&record);
-            let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(past));
+            let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(Box::new(past)));
             self.by_name.insert((record.app, record.stream), handle.clone());
             self.by_id.insert(record.id, handle);
             server.metrics.broadcasts.inc();

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     access::{self, unix_now},
-    broadcasts::{About, Change, Object, Status, Wish},
+    broadcasts::{About, BroadcastObject, Change, Status, Wish},
     config::Scope,
     problem::Problem,
     server::Server,
@@ -49,13 +49,13 @@ pub struct Which {
 }
 
 /// All broadcasts, newest first.
-#[utoipa::path(get, path = "/api/v1/broadcasts", tag = "broadcasts", params(Which),
-    responses((status = 200, body = Page<Object>)))]
+#[utoipa::path(get, operation_id = "list_broadcasts", path = "/api/v1/broadcasts", tag = "broadcasts", params(Which),
+    responses((status = 200, body = Page<BroadcastObject>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Filter(which): Filter<Which>,
-) -> Result<Json<Page<Object>>, Problem> {
+) -> Result<Json<Page<BroadcastObject>>, Problem> {
     let filter = kaibo_store::Filter {
         state: which.state,
         app: which.app.as_deref().map(input::name).transpose()?,
@@ -82,13 +82,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 }
 
 /// One broadcast.
-#[utoipa::path(get, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_broadcast`")))]
+#[utoipa::path(get, operation_id = "get_broadcast", path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`")))]
 pub async fn one(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     object(&server, &caller, &id).await
 }
 
@@ -120,14 +120,14 @@ pub struct New {
 }
 
 /// Makes a broadcast, which waits for its publisher.
-#[utoipa::path(post, path = "/api/v1/broadcasts", tag = "broadcasts", request_body = New,
-    responses((status = 201, body = Object),
+#[utoipa::path(post, operation_id = "create_broadcast", path = "/api/v1/broadcasts", tag = "broadcasts", request_body = New,
+    responses((status = 201, body = BroadcastObject),
         (status = 409, description = "`name_taken`: the stream has a broadcast that is not over; `banned`")))]
 pub async fn create(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Body(new): Body<New>,
-) -> Result<(StatusCode, Json<Object>), Problem> {
+) -> Result<(StatusCode, Json<BroadcastObject>), Problem> {
     let (app, stream) = (input::app(&new.app)?, input::name(&new.stream)?);
     let plan = Plan {
         auto_start: new.auto_start,
@@ -165,27 +165,27 @@ pub struct Start {
 }
 
 /// Makes it public, from the next keyframe on.
-#[utoipa::path(post, path = "/api/v1/broadcasts/{id}/start", tag = "broadcasts", params(("id" = String, Path)),
+#[utoipa::path(post, operation_id = "start_broadcast", path = "/api/v1/broadcasts/{id}/start", tag = "broadcasts", params(("id" = String, Path)),
     request_body = Option<Start>,
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_broadcast`"),
+    responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`nothing_pushed`, `paused`, `banned` or `over`")))]
 pub async fn start(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     Optional(Start { force }): Optional<Start>,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     command(&server, &caller, &id, Event::Start { force }).await
 }
 
 /// Ends it. Stopping one that is over changes nothing and succeeds.
-#[utoipa::path(post, path = "/api/v1/broadcasts/{id}/stop", tag = "broadcasts", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_broadcast`")))]
+#[utoipa::path(post, operation_id = "stop_broadcast", path = "/api/v1/broadcasts/{id}/stop", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`")))]
 pub async fn stop(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     if let Some(broadcast) = server.broadcasts.get(&id) {
         // The only conflict that `stop` can meet is that it is over already.
         let _ = broadcast.control(Event::Stop).await;
@@ -194,26 +194,26 @@ pub async fn stop(
 }
 
 /// Shows and records nothing until `resume`.
-#[utoipa::path(post, path = "/api/v1/broadcasts/{id}/pause", tag = "broadcasts", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_broadcast`"),
+#[utoipa::path(post, operation_id = "pause_broadcast", path = "/api/v1/broadcasts/{id}/pause", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`not_started`, `interrupted`, `banned` or `over`")))]
 pub async fn pause(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     command(&server, &caller, &id, Event::Pause).await
 }
 
 /// Ends a pause. While the publisher is away: a fresh push URL for the one that is to come.
-#[utoipa::path(post, path = "/api/v1/broadcasts/{id}/resume", tag = "broadcasts", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_broadcast`"),
+#[utoipa::path(post, operation_id = "resume_broadcast", path = "/api/v1/broadcasts/{id}/resume", tag = "broadcasts", params(("id" = String, Path)),
+    responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`not_started`, `banned` or `over`")))]
 pub async fn resume(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     command(&server, &caller, &id, Event::Resume).await
 }
 
@@ -234,16 +234,16 @@ pub struct Patch {
 }
 
 /// Changes its title, at any time, or when it is planned, until it is over. What is left out stays.
-#[utoipa::path(patch, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+#[utoipa::path(patch, operation_id = "change_broadcast", path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
     request_body = Patch,
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_broadcast`"),
+    responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`over`")))]
 pub async fn change(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     Body(patch): Body<Patch>,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     let change = Change {
         title: patch.title,
         planned_start: patch.planned_start.map(|at| at.map(|at| at.0)),
@@ -273,7 +273,7 @@ pub async fn change(
 }
 
 /// Deletes it for good, with its replay.
-#[utoipa::path(delete, path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "delete_broadcast", path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
     responses((status = 204), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`not_over`: stop it first")))]
 pub async fn delete(State(server): State<Arc<Server>>, Id(id): Id) -> Result<StatusCode, Problem> {
@@ -294,7 +294,7 @@ async fn command(
     caller: &Caller,
     id: &BroadcastId,
     event: Event,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<BroadcastObject>, Problem> {
     match server.broadcasts.get(id) {
         Some(broadcast) => broadcast.control(event).await.map_err(refused)?,
         // Either there is none, or it is over.
@@ -319,7 +319,11 @@ pub fn refused(why: CommandConflict) -> Problem {
     conflict(code, why.to_string())
 }
 
-async fn object(server: &Server, caller: &Caller, id: &BroadcastId) -> Result<Json<Object>, Problem> {
+async fn object(
+    server: &Server,
+    caller: &Caller,
+    id: &BroadcastId,
+) -> Result<Json<BroadcastObject>, Problem> {
     let status = status(server, id).await?;
     Ok(Json(show(server, caller, &status)))
 }
@@ -330,7 +334,7 @@ async fn status(server: &Server, id: &BroadcastId) -> Result<Arc<Status>, Proble
 }
 
 /// A broadcast for `caller`: whoever has a push URL can push.
-fn show(server: &Server, caller: &Caller, status: &Status) -> Object {
+fn show(server: &Server, caller: &Caller, status: &Status) -> BroadcastObject {
     let at = server.public_addresses();
     let object = status.to_api(&at, server.clock.now());
     if status.state.is_final() || !caller.may(Scope::Control) {

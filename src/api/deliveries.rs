@@ -37,7 +37,7 @@ pub struct Which {
 /// One event for one endpoint.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Delivery)]
-pub struct Object {
+pub struct DeliveryObject {
     id: String,
     endpoint: String,
     event: Event,
@@ -72,7 +72,7 @@ struct Last {
     error: Option<String>,
 }
 
-impl From<Delivery> for Object {
+impl From<Delivery> for DeliveryObject {
     fn from(delivery: Delivery) -> Self {
         let Delivery { id, endpoint, notice, state, next_attempt, attempts, last } = delivery;
         Self {
@@ -98,12 +98,12 @@ impl From<Delivery> for Object {
 }
 
 /// Webhook deliveries, newest first.
-#[utoipa::path(get, path = "/api/v1/webhooks/deliveries", tag = "webhooks", params(Which),
-    responses((status = 200, body = Page<Object>)))]
+#[utoipa::path(get, operation_id = "list_deliveries", path = "/api/v1/webhooks/deliveries", tag = "webhooks", params(Which),
+    responses((status = 200, body = Page<DeliveryObject>)))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     Filter(which): Filter<Which>,
-) -> Result<Json<Page<Object>>, Problem> {
+) -> Result<Json<Page<DeliveryObject>>, Problem> {
     let state = which.state.as_deref().map(|name| {
         let unknown = || Problem::invalid(format!("state {name:?} is none of pending, delivered, gave_up"));
         DeliveryState::named(name).ok_or_else(unknown)
@@ -117,18 +117,18 @@ pub async fn list(
     };
     let page = server.store.ask(move |store| store.deliveries(&filter)).await;
     let page = page.map_err(|error| store_fault(&error))?;
-    let items = page.items.into_iter().map(Object::from).collect();
+    let items = page.items.into_iter().map(DeliveryObject::from).collect();
     Ok(Json(Page { items, next_cursor: page.next.map(|next| next.to_string()) }))
 }
 
 /// Sends a delivery again, whatever became of it.
-#[utoipa::path(post, path = "/api/v1/webhooks/deliveries/{id}/retry", tag = "webhooks",
+#[utoipa::path(post, operation_id = "retry_delivery", path = "/api/v1/webhooks/deliveries/{id}/retry", tag = "webhooks",
     params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "`no_such_delivery`")))]
+    responses((status = 200, body = DeliveryObject), (status = 404, description = "`no_such_delivery`")))]
 pub async fn retry(
     State(server): State<Arc<Server>>,
     id: Result<Path<u64>, PathRejection>,
-) -> Result<Json<Object>, Problem> {
+) -> Result<Json<DeliveryObject>, Problem> {
     let none = || Problem::new(StatusCode::NOT_FOUND, "no_such_delivery", "there is no delivery of this id");
     let Path(id) = id.map_err(|_| none())?;
     let now = server.clock.now();

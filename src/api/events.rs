@@ -32,7 +32,7 @@ const PAGE: usize = 100;
 
 /// Everything that webhooks carry, from now on, or from what follows on `Last-Event-ID`: the newest 100,000 events of
 /// 30 days are kept.
-#[utoipa::path(get, path = "/api/v1/events", tag = "events",
+#[utoipa::path(get, operation_id = "listen_to_events", path = "/api/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<u64>, Header, description = "`id` of the last event that was seen")),
     responses((status = 200, body = String, content_type = "text/event-stream",
         description = "`id`: its number; `event`: its type; `data`: the body that webhooks carry")))]

@@ -1,7 +1,7 @@
 //! `/openapi.json`: what the API takes and answers, made from the handlers themselves.
 
 use axum::{
-    http::header,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use utoipa::{
@@ -18,11 +18,14 @@ use utoipa::{
 use super::{broadcasts, deliveries, events, push_urls, streams};
 use crate::problem;
 
-/// The control API of Kaibo. Tokens have scopes: `read` is enough for every GET, `control` for POST and PATCH, `admin`
-/// is needed for PUT and DELETE. Every error is a problem document (RFC 9457) with a stable `code`.
+/// The whole API.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Kaibo control API"),
+    info(
+        title = "Kaibo control API",
+        description = "Tokens have scopes: GET needs `read`, POST and PATCH need `control`, PUT and DELETE need `admin`. \
+                       Every error is a problem document (RFC 9457) with a stable `code`. Times are RFC 3339, in UTC.",
+    ),
     paths(
         broadcasts::list, broadcasts::create, broadcasts::one, broadcasts::change, broadcasts::delete,
         broadcasts::start, broadcasts::stop, broadcasts::pause, broadcasts::resume,
@@ -108,9 +111,12 @@ fn describe(operation: &mut Operation, is_post: bool) {
         }
     }
     for (status, response) in responses.iter_mut() {
-        if let RefOr::T(response) = response
-            && status.starts_with(['4', '5'])
-        {
+        let RefOr::T(response) = response else { continue };
+        if response.description.is_empty() {
+            let reason = status.parse::<StatusCode>().ok().and_then(|status| status.canonical_reason());
+            response.description = reason.unwrap_or_default().into();
+        }
+        if status.starts_with(['4', '5']) {
             let problem = Content::new(Some(Ref::from_schema_name("Problem")));
             response.content.insert("application/problem+json".into(), RefOr::T(problem));
         }

@@ -28,7 +28,7 @@ pub struct New {
 }
 
 /// Mints a signed push URL without a broadcast.
-#[utoipa::path(post, path = "/api/v1/push-urls", tag = "streams", request_body = New,
+#[utoipa::path(post, operation_id = "mint_push_url", path = "/api/v1/push-urls", tag = "streams", request_body = New,
     responses((status = 200, body = PushUrl)))]
 pub async fn mint(State(server): State<Arc<Server>>, Body(new): Body<New>) -> Result<Json<PushUrl>, Problem> {
     let (app, stream) = (input::app(&new.app)?, input::name::<Stream>(&new.stream)?);

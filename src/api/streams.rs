@@ -127,7 +127,7 @@ impl Stream {
 }
 
 /// Every stream with a broadcast that is not over, by name.
-#[utoipa::path(get, path = "/api/v1/streams", tag = "streams", responses((status = 200, body = Page<Stream>)))]
+#[utoipa::path(get, operation_id = "list_streams", path = "/api/v1/streams", tag = "streams", responses((status = 200, body = Page<Stream>)))]
 pub async fn list(State(server): State<Arc<Server>>) -> Json<Page<Stream>> {
     let mut open = server.broadcasts.all();
     open.retain(|broadcast| !broadcast.status().state.is_final());
@@ -136,7 +136,7 @@ pub async fn list(State(server): State<Arc<Server>>) -> Json<Page<Stream>> {
 }
 
 /// What is pushed under a name, public or not, and how well.
-#[utoipa::path(get, path = "/api/v1/streams/{app}/{stream}", tag = "streams",
+#[utoipa::path(get, operation_id = "get_stream", path = "/api/v1/streams/{app}/{stream}", tag = "streams",
     params(("app" = String, Path), ("stream" = String, Path)),
     responses((status = 200, body = Stream), (status = 404, description = "`no_such_stream`")))]
 pub async fn one(
@@ -147,7 +147,7 @@ pub async fn one(
 }
 
 /// Drops the push. Its encoder may come back: that is what bans are for.
-#[utoipa::path(post, path = "/api/v1/streams/{app}/{stream}/kick", tag = "streams",
+#[utoipa::path(post, operation_id = "kick_stream", path = "/api/v1/streams/{app}/{stream}/kick", tag = "streams",
     params(("app" = String, Path), ("stream" = String, Path)),
     responses((status = 200, body = Stream), (status = 404, description = "`no_such_stream`"),
         (status = 409, description = "`nothing_pushed`")))]
@@ -186,7 +186,7 @@ pub struct Banned {
 }
 
 /// Forbids the name: its push is dropped, its viewers are cut, new pushes are refused.
-#[utoipa::path(put, path = "/api/v1/streams/{app}/{stream}/ban", tag = "streams", request_body = NewBan,
+#[utoipa::path(put, operation_id = "ban_stream", path = "/api/v1/streams/{app}/{stream}/ban", tag = "streams", request_body = NewBan,
     params(("app" = String, Path), ("stream" = String, Path)),
     responses((status = 200, body = Banned), (status = 409, description = "`too_many_bans`")))]
 pub async fn ban(
@@ -219,7 +219,7 @@ pub async fn ban(
 }
 
 /// Lifts the ban of a name. A broadcast that it caught goes on if its window is not over.
-#[utoipa::path(delete, path = "/api/v1/streams/{app}/{stream}/ban", tag = "streams",
+#[utoipa::path(delete, operation_id = "lift_ban", path = "/api/v1/streams/{app}/{stream}/ban", tag = "streams",
     params(("app" = String, Path), ("stream" = String, Path)),
     responses((status = 204), (status = 404, description = "`not_banned`")))]
 pub async fn lift_ban(

@@ -39,7 +39,7 @@ pub enum Begin {
     /// The API made it: what follows from that, and who waits for it to be stored.
     Api(Vec<Effect>, oneshot::Sender<Result<(), StoreError>>),
     /// A restart of the server interrupted it.
-    Boot(Past),
+    Boot(Box<Past>),
 }
 
 struct Actor {
@@ -95,7 +95,7 @@ pub fn spawn(
 ) -> Arc<Handle> {
     let (commands, inbox) = mpsc::channel(COMMANDS);
     let past = match &mut begin {
-        Begin::Boot(past) => std::mem::take(past),
+        Begin::Boot(past) => std::mem::take(&mut **past),
         Begin::Push | Begin::Api(..) => Past::default(),
     };
     let live = Live::new(server, settings, past);

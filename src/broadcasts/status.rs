@@ -1,7 +1,7 @@
 //! What is known of a broadcast at one moment.
 
 use kaibo_broadcast::{
-    App, Broadcast, BroadcastId, Fingerprint, Millis, Origin, Plan, PushState, State, Stream,
+    App, Broadcast, BroadcastId, EndReason, Fingerprint, Millis, Origin, Plan, PushState, State, Stream,
 };
 use kaibo_store::{Error as StoreError, Record};
 use serde::{Deserialize, Serialize};
@@ -111,9 +111,11 @@ impl Status {
     }
 
     /// The broadcast object of the API.
-    pub fn to_api(&self, at: &Addresses, now: Millis) -> Object {
+    pub fn to_api(&self, at: &Addresses, now: Millis) -> BroadcastObject {
         let ended = self.ended_at;
-        Object {
+        let withheld =
+            matches!(self.state, State::Banned { .. } | State::Ended { reason: EndReason::Banned });
+        BroadcastObject {
             id: self.id.clone(),
             app: self.app.clone(),
             stream: self.stream.clone(),
@@ -136,7 +138,7 @@ impl Status {
             duration_ms: self.started_at.map(|started| ended.unwrap_or(now).0.saturating_sub(started.0)),
             push: None,
             play: play_urls(at, &self.app, &self.stream),
-            replay: self.recorded.then(|| Replay {
+            replay: (self.recorded && !withheld).then(|| Replay {
                 status: if ended.is_some() { "ready" } else { "recording" },
                 hls: format!("{}/replay/{}.m3u8", at.http, self.id),
             }),
@@ -176,7 +178,7 @@ impl Extra {
 /// A broadcast, as the API and the webhooks tell of it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Broadcast)]
-pub struct Object {
+pub struct BroadcastObject {
     #[schema(value_type = String)]
     id: BroadcastId,
     #[schema(value_type = String, example = "live")]
@@ -217,7 +219,7 @@ pub struct Object {
     replay: Option<Replay>,
 }
 
-impl Object {
+impl BroadcastObject {
     pub fn with_push(self, push: PushUrl) -> Self {
         Self { push: Some(push), ..self }
     }

@@ -1,13 +1,16 @@
 //! Replays: a playlist that grows while the broadcast is live and is final when it ends, over the recorded segments.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
-use kaibo_broadcast::{App, BroadcastId, Stream};
+use kaibo_broadcast::{App, BroadcastId, EndReason, State, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
 use kaibo_replay::{Error, Id, Segment};
 
-use super::{play_key, session};
+use super::{banned, play_key, session};
 use crate::{
+    broadcasts::Handle,
     http::{Body, Cache, Call, Content},
     problem::Problem,
     recorder::Replay,
@@ -99,8 +102,19 @@ struct Found {
 
 async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     let broadcast: BroadcastId = id.parse().map_err(|_| Problem::not_found())?;
+    let handle = call.server.broadcasts.get(&broadcast);
     let id: Id = id.parse().map_err(|_| Problem::not_found())?;
     let replay = call.server.recordings.find(&id).await.map_err(|error| fault(&id, &error))?;
+    let ended_by_ban = match &replay {
+        Replay::Growing(_) => false,
+        Replay::Final(recording) => {
+            recording.finished().is_some_and(|finished| finished.reason == EndReason::Banned.name())
+        }
+    };
+    let is_banned = |broadcast: Arc<Handle>| matches!(broadcast.status().state, State::Banned { .. });
+    if ended_by_ban || handle.is_some_and(is_banned) {
+        return Err(banned());
+    }
     let names = match &replay {
         Replay::Growing(growing) => Some((growing.app.clone(), growing.stream.clone())),
         Replay::Final(recording) => {

@@ -13,12 +13,18 @@ const BAN: &str = "/api/v1/streams/live/room/ban";
 #[test]
 fn a_kicked_encoder_may_come_back() {
     let server = Kaibo::start("");
-    assert_eq!(call(&server, "POST", &format!("{STREAM}/kick"), Value::Null).refusal(), (404, "no_such_stream"));
+    assert_eq!(
+        call(&server, "POST", &format!("{STREAM}/kick"), Value::Null).refusal(),
+        (404, "no_such_stream")
+    );
     let mut encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
     server.wait_for_state("room", "live", seconds(10));
     assert_eq!(call(&server, "POST", &format!("{STREAM}/kick"), Value::Null).ok()["state"], "interrupted");
     encoder.wait();
-    assert_eq!(call(&server, "POST", &format!("{STREAM}/kick"), Value::Null).refusal(), (409, "nothing_pushed"));
+    assert_eq!(
+        call(&server, "POST", &format!("{STREAM}/kick"), Value::Null).refusal(),
+        (409, "nothing_pushed")
+    );
     let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
     server.wait_for_state("room", "live", seconds(10));
 }
@@ -35,7 +41,9 @@ fn a_ban_cuts_push_and_viewers_at_once_and_outlives_the_server() {
     assert_eq!((&ban["stream"], &ban["reason"]), (&json!("room"), &json!("spam")));
     wait_until("the viewer is cut", seconds(2), || viewer.end().is_some());
     encoder.wait();
-    assert_eq!(server.broadcast("room")["live_status"], 104);
+    let banned = server.broadcast("room");
+    assert_eq!((&banned["live_status"], &banned["replay"]), (&json!(104), &Value::Null));
+    assert_eq!(server.get(&format!("/replay/{}.m3u8", banned["id"].as_str().unwrap())).status, 403);
     for path in ["/live/room.flv", "/live/room.m3u8"] {
         assert_eq!(server.get(path).status, 403, "{path}");
     }

@@ -3,15 +3,38 @@
 use serde_json::{Value, json};
 
 use crate::{
-    backend::{call, call_with, create},
-    support::{Kaibo, server::API_TOKEN},
+    backend::{at, call, call_with, create},
+    support::{
+        Kaibo,
+        server::{API_TOKEN, CONTROL_TOKEN, READ_TOKEN},
+    },
 };
 
 #[test]
 fn a_token_is_good_for_its_scopes() {
     let server = Kaibo::start("");
-    create(&server, json!({ "stream": "room" }));
-    // The variable that the test's server is started with knows one token: others come by a file.
+    let made = create(&server, json!({ "stream": "room" }));
+    let with = |token: &str, method: &str, path: &str, body: Value| {
+        call_with(&server, method, path, body, &[("authorization", &format!("Bearer {token}"))])
+    };
+    let seen = with(READ_TOKEN, "GET", &at(&made), Value::Null).ok();
+    assert_eq!((&seen["id"], &seen["push"]), (&made["id"], &Value::Null), "whoever only looks can't push");
+    for (token, method, path, body) in [
+        (READ_TOKEN, "POST", "/api/v1/broadcasts", json!({ "stream": "other" })),
+        (READ_TOKEN, "POST", "/api/v1/push-urls", json!({ "stream": "room", "expires_in_s": 60 })),
+        (READ_TOKEN, "PATCH", &at(&made), json!({ "title": "mine" })),
+        (CONTROL_TOKEN, "GET", &at(&made), Value::Null),
+        (CONTROL_TOKEN, "GET", "/metrics", Value::Null),
+        (CONTROL_TOKEN, "GET", "/api/v1/events", Value::Null),
+        (CONTROL_TOKEN, "PUT", "/api/v1/streams/live/room/ban", json!({ "reason": "" })),
+        (CONTROL_TOKEN, "DELETE", "/api/v1/streams/live/room/ban", Value::Null),
+        (CONTROL_TOKEN, "DELETE", &at(&made), Value::Null),
+    ] {
+        assert_eq!(with(token, method, path, body).refusal(), (403, "scope"), "{method} {path}");
+    }
+    assert!(
+        with(CONTROL_TOKEN, "PATCH", &at(&made), json!({ "title": "ours" })).ok()["push"]["url"].is_string()
+    );
     let nobody = call_with(&server, "GET", "/api/v1/broadcasts", Value::Null, &[]);
     assert_eq!(nobody.refusal(), (401, "unauthorized"));
     let wrong = [("authorization", "Bearer api-token-of-the-test-81d0e6c5")];
@@ -38,7 +61,13 @@ fn a_repeated_request_is_carried_out_once() {
     assert_eq!(keyed(&server, "k1", "room"), first);
     assert_eq!(server.broadcasts("room").len(), 1);
     // What was refused may be tried again.
-    call(&server, "POST", &format!("/api/v1/broadcasts/{}/stop", first.body["id"].as_str().unwrap()), Value::Null).ok();
+    call(
+        &server,
+        "POST",
+        &format!("/api/v1/broadcasts/{}/stop", first.body["id"].as_str().unwrap()),
+        Value::Null,
+    )
+    .ok();
     assert_eq!(keyed(&server, "k2", "room").status, 201);
     assert_eq!(keyed(&server, &"k".repeat(256), "room").refusal(), (422, "invalid"));
 }
@@ -76,6 +105,9 @@ fn what_makes_no_sense_is_refused_with_its_reason() {
     }
     let retry = call(&server, "POST", "/api/v1/webhooks/deliveries/1/retry", Value::Null);
     assert_eq!(retry.refusal(), (404, "no_such_delivery"));
-    assert_eq!(call(&server, "GET", "/api/v1/webhooks/deliveries?state=lost", Value::Null).refusal(), (422, "invalid"));
+    assert_eq!(
+        call(&server, "GET", "/api/v1/webhooks/deliveries?state=lost", Value::Null).refusal(),
+        (422, "invalid")
+    );
     assert_eq!(server.api("/webhooks/deliveries")["items"], json!([]));
 }

@@ -11,7 +11,10 @@ use crate::{
 fn a_planned_broadcast_is_seen_by_nobody_before_its_start() {
     let server = Kaibo::start("");
     let made = create(&server, json!({ "stream": "room", "title": "开播" }));
-    assert_eq!((&made["state"], &made["title"], &made["live_status"]), (&json!("created"), &json!("开播"), &json!(102)));
+    assert_eq!(
+        (&made["state"], &made["title"], &made["live_status"]),
+        (&json!("created"), &json!("开播"), &json!(102))
+    );
     let push = &made["push"];
     assert_eq!(
         push["url"].as_str().unwrap(),
@@ -42,14 +45,18 @@ fn a_planned_broadcast_is_seen_by_nobody_before_its_start() {
     server.wait_for_state("room", "live", seconds(3));
     let viewer = flv::Viewer::open(&server, "room");
     wait_until("a picture", seconds(5), || viewer.newest_picture().is_some());
-    let first = viewer.tags().into_iter().find(|tag| tag.body.len() > 5 && tag.body[..2] == [0x17, 1]).unwrap();
+    let first =
+        viewer.tags().into_iter().find(|tag| tag.body.len() > 5 && tag.body[..2] == [0x17, 1]).unwrap();
     assert!(first.time_ms < 1000, "what came before the start is in it: {} ms", first.time_ms);
 
     assert_eq!(call(&server, "DELETE", &at(&made), Value::Null).refusal(), (409, "not_over"));
     encoder.quit();
     server.wait_for_state("room", "interrupted", seconds(5));
     let over = command(&server, &made, "stop", Value::Null).ok();
-    assert_eq!((&over["state"], &over["end_reason"], &over["push"]), (&json!("ended"), &json!("stopped"), &Value::Null));
+    assert_eq!(
+        (&over["state"], &over["end_reason"], &over["push"]),
+        (&json!("ended"), &json!("stopped"), &Value::Null)
+    );
     assert_eq!(command(&server, &made, "resume", Value::Null).refusal(), (409, "over"));
     let replay = format!("/replay/{}.m3u8", made["id"].as_str().unwrap());
     assert_eq!(server.get(&replay).status, 200);
@@ -83,7 +90,10 @@ fn what_was_said_of_a_broadcast_outlives_a_killed_server() {
     let known = call(&server, "GET", &at(&made), Value::Null).ok();
     assert_eq!((&known["title"], &known["planned_end"]), (&patched["title"], &patched["planned_end"]));
 
-    let made = create(&server, json!({ "stream": "room", "auto_start": true, "record": false, "resume_window_s": 1 }));
+    let made = create(
+        &server,
+        json!({ "stream": "room", "auto_start": true, "record": false, "resume_window_s": 1 }),
+    );
     let encoder = push::ffmpeg(&clip::long(), made["push"]["url"].as_str().unwrap());
     server.wait_for_state("room", "live", seconds(10));
     encoder.kill9();

@@ -20,6 +20,8 @@ use super::{
 
 const PUSH_KEY: &str = "push-key-of-the-test-3f9c2b7a";
 pub const API_TOKEN: &str = "api-token-of-the-test-81d0e6c4";
+pub const READ_TOKEN: &str = "read-token-of-the-test-5d1f20b9";
+pub const CONTROL_TOKEN: &str = "control-token-of-the-test-a07c";
 
 /// A running server. When it goes, its log has to be clean: no panic, no secret.
 pub struct Kaibo {
@@ -197,12 +199,20 @@ fn spawn(folder: &TempDir, at: &Addresses) -> Child {
         .env("KAIBO__HTTP__LISTEN", &at.http)
         .env("KAIBO__API__LISTEN", &at.api)
         .env("KAIBO__AUTH__PUSH__KEY", PUSH_KEY)
-        .env("KAIBO__API__TOKENS", format!("[{{ name = \"test\", token = \"{API_TOKEN}\" }}]"))
+        .env("KAIBO__API__TOKENS", tokens())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .unwrap()
+}
+
+/// One token that is good for everything, and two that are not.
+fn tokens() -> String {
+    let limited =
+        |token, scope| format!("{{ name = \"{scope}\", token = \"{token}\", scopes = [\"{scope}\"] }}");
+    let (read, control) = (limited(READ_TOKEN, "read"), limited(CONTROL_TOKEN, "control"));
+    format!("[{{ name = \"test\", token = \"{API_TOKEN}\" }}, {read}, {control}]")
 }
 
 fn any_port() -> String {
