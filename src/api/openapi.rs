@@ -52,7 +52,7 @@ const ALWAYS: [(&str, &str); 3] = [
 const BODY: [(&str, &str); 3] = [
     ("400", "`malformed`: the body is no JSON"),
     ("413", "`too_large`: the body has more than 64 KiB"),
-    ("415", "`not_json`: the content type is not JSON"),
+    ("415", "`malformed`: the content type is not JSON"),
 ];
 
 const INVALID: (&str, &str) =
