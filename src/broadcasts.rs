@@ -417,8 +417,11 @@ impl Broadcasts {
         renamed.await.map(|_| ())
     }
 
-    /// Takes a broadcast that is over out of memory, once nobody writes to its recording.
-    pub async fn forget(&self, id: &BroadcastId) {
+    /// Takes a broadcast that is over out of memory, once nobody writes to its recording. Its name remembers the keys
+    /// that it was stopped with: their encoders still knock.
+    pub async fn forget(&self, known: &Status) {
+        let Status { id, app, stream, .. } = known;
+        let newest = self.named_status(app, stream).is_some_and(|newest| newest.id == *id);
         if let Some(handle) = self.get(id) {
             let (reply, done) = oneshot::channel();
             if handle.commands.send(Command::Forget { reply }).await.is_ok() {
@@ -429,7 +432,9 @@ impl Broadcasts {
         }
         let mut past = self.past();
         past.order.retain(|status| status.id != *id);
-        past.by_name.retain(|_, status| status.id != *id);
+        if newest {
+            past.push(Arc::new(Status { recorded: false, ..known.clone() }));
+        }
     }
 
     /// Drops the media of a broadcast that is over. `remember`: it stays in the list of broadcasts.

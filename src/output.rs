@@ -48,6 +48,7 @@ pub fn playable(call: &Call, app: &str, stream: &str) -> Result<Arc<Handle>, Pro
 pub fn named(call: &Call, app: &App, stream: &Stream) -> Result<Arc<Handle>, Problem> {
     let broadcasts = &call.server.broadcasts;
     broadcasts.named(app, stream).ok_or_else(|| match broadcasts.named_status(app, stream) {
+        Some(status) if status.state == State::Expired => expired(),
         Some(status) => ended(&status),
         None => not_started("nothing is broadcast under this name"),
     })

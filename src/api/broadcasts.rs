@@ -277,10 +277,11 @@ pub async fn change(
     responses((status = 204), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`not_over`: stop it first")))]
 pub async fn delete(State(server): State<Arc<Server>>, Id(id): Id) -> Result<StatusCode, Problem> {
-    if !status(&server, &id).await?.state.is_final() {
+    let known = status(&server, &id).await?;
+    if !known.state.is_final() {
         return Err(conflict("not_over", "the broadcast is not over; stop it first"));
     }
-    server.broadcasts.forget(&id).await;
+    server.broadcasts.forget(&known).await;
     server.recordings.delete(&id).await.map_err(|error| {
         tracing::error!(broadcast = %id, %error, "can't delete a replay");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage", "the replay can't be deleted now; try again")

@@ -124,6 +124,33 @@ fn a_pause_shows_nothing_and_goes_on_with_a_keyframe() {
 }
 
 #[test]
+fn an_encoder_whose_broadcast_was_deleted_does_not_open_another() {
+    let server = Kaibo::start("");
+    let url = server.push_url("room");
+    let mut encoder = push::ffmpeg(&clip::long(), &url);
+    let live = server.wait_for_state("room", "live", seconds(10));
+    command(&server, &live, "stop", Value::Null).ok();
+    // It is still sending.
+    assert_eq!(call(&server, "DELETE", &at(&live), Value::Null).status, 204);
+    encoder.wait();
+    let mut again = push::ffmpeg(&clip::long(), &url);
+    assert!(!again.wait().success() && again.said().contains("is over"), "{}", again.said());
+    assert!(server.broadcasts("room").is_empty());
+    let status: Value = serde_json::from_str(&server.get("/status/live/room").text()).unwrap();
+    assert_eq!((&status["state"], &status["replay"]), (&json!("ended"), &Value::Null));
+}
+
+#[test]
+fn a_plan_that_nobody_kept_expires() {
+    let server = Kaibo::start("hls.window = \"12s\"");
+    let soon = call(&server, "POST", "/api/v1/push-urls", json!({ "stream": "any", "expires_in_s": 2 }));
+    let made = create(&server, json!({ "stream": "room", "planned_end": soon.ok()["expires_at"] }));
+    let over = server.wait_for_state("room", "expired", seconds(4));
+    assert_eq!((&over["id"], &over["live_status"], &over["push"]), (&made["id"], &json!(107), &Value::Null));
+    assert_eq!(server.get("/live/room.m3u8").status, 410);
+}
+
+#[test]
 fn a_name_has_one_open_broadcast() {
     let server = Kaibo::start("");
     let made = create(&server, json!({ "stream": "room" }));
