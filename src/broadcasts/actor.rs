@@ -328,11 +328,7 @@ impl Actor {
     }
 
     /// Stores what the machine came to, then does what it says.
-    async fn carry_out(
-        &mut self,
-        effects: Vec<Effect>,
-        attempt: Option<Attempt>,
-    ) -> Option<CommandConflict> {
+    async fn carry_out(&mut self, effects: Vec<Effect>, attempt: Option<Attempt>) -> Option<CommandConflict> {
         if !effects.is_empty() {
             // An error is logged, and live goes on.
             let _ = self.store(&effects).await;
@@ -341,11 +337,7 @@ impl Actor {
     }
 
     /// Does what the machine says, in its order. `attempt` waits for the answer to the publish that was just asked.
-    async fn act(
-        &mut self,
-        effects: Vec<Effect>,
-        mut attempt: Option<Attempt>,
-    ) -> Option<CommandConflict> {
+    async fn act(&mut self, effects: Vec<Effect>, mut attempt: Option<Attempt>) -> Option<CommandConflict> {
         let mut conflict = None;
         let live = self.handle.live.clone();
         for effect in effects {
