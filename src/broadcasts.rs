@@ -74,7 +74,10 @@ impl Past {
                 self.by_name.remove(&name);
             }
         }
-        self.by_name.insert((status.app.clone(), status.stream.clone()), status.clone());
+        let name = (status.app.clone(), status.stream.clone());
+        if self.by_name.get(&name).is_none_or(|last| last.created_at <= status.created_at) {
+            self.by_name.insert(name, status.clone());
+        }
         self.order.push_back(status);
     }
 }
@@ -152,6 +155,15 @@ pub struct Push {
     newest_media: Arc<AtomicI64>,
 }
 
+impl Drop for Push {
+    /// Whatever ends a publisher, its broadcast learns of it. After an ordinary [`Push::down`] nobody has the epoch any
+    /// more; a full queue is left to the next publisher's probe.
+    fn drop(&mut self) {
+        let down = Command::Down { epoch: self.epoch, cause: DownCause::Error };
+        let _ = self.broadcast.commands.try_send(down);
+    }
+}
+
 impl Push {
     /// Media came.
     pub fn note_media(&self, now: Millis) {
@@ -200,7 +212,11 @@ impl Handle {
 
     /// Its status, with every change.
     pub fn watch(&self) -> watch::Receiver<Arc<Status>> {
-        self.status.clone()
+        let mut status = self.status.clone();
+        // A clone takes over what its original has seen, and that one looks at nothing: only what comes from here on
+        // is news.
+        status.mark_unchanged();
+        status
     }
 
     /// Asks for `event` on behalf of the API.
@@ -275,7 +291,13 @@ impl Broadcasts {
             server.store.ask(|store| store.list(&Filter { limit: BOOT, ..Filter::default() })).await?;
         let now = server.clock.now();
         for record in known.items.iter().rev().filter(|record| record.is_final) {
-            self.past().push(Arc::new(Status::of_record(record, now)?));
+            match Status::of_record(record, now) {
+                Ok(status) => self.past().push(Arc::new(status)),
+                // One that can't be read must not keep the server from starting.
+                Err(error) => {
+                    tracing::error!(broadcast = %record.id, %error, "a past broadcast can't be read")
+                }
+            }
         }
         for record in server.store.ask(|store| store.open()).await? {
             let broadcast = match record.broadcast() {
@@ -288,10 +310,13 @@ impl Broadcasts {
             };
             let settings = server.settings.app(record.app.as_ref());
             let window = Span::from_millis(settings.hls.window.as_millis());
-            let past = server.recordings.past(&record.id, window).await.unwrap_or_else(|error| {
+            let mut past = server.recordings.past(&record.id, window).await.unwrap_or_else(|error| {
                 tracing::error!(broadcast = %record.id, %error, "its media can't be read; its playlist begins anew");
                 live::Past::default()
             });
+            if let Some(started) = broadcast.started_at().filter(|_| past.tail.is_empty()) {
+                past.leap(now.since(started));
+            }
             let about = About::of_record(&record);
             let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(Box::new(past)));
             self.by_name.insert((record.app, record.stream), handle.clone());

@@ -15,7 +15,9 @@ use kaibo_container::{
 };
 use kaibo_hls::{Format, Segment, Window};
 use kaibo_hub::{Cursor, Entry, Limits, Next, Publisher, Ring, Start, ring};
-use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, TrackId, Tracks, UnixMillis};
+use kaibo_media::{
+    Frame, Health, HealthReport, Item, Sample, Span, Timeline, Timestamp, TrackId, Tracks, UnixMillis,
+};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -105,6 +107,23 @@ pub struct Past {
     pub discontinuity: u64,
     /// The segments that were listed last.
     pub tail: Vec<Cut>,
+}
+
+impl Past {
+    /// For a broadcast whose live list left nothing behind, since it was not recorded: numbers that were given once are
+    /// served from caches for ever, so it goes on far above whatever it can have reached in the time that it `ran`.
+    pub fn leap(&mut self, ran: Duration) {
+        let nothing_recorded = self.segmenter.next_segment == 0;
+        // No part is shorter than 50 ms, and no initialisation section lives for less than a second of pictures.
+        let cut = u64::try_from(ran.as_millis() / 50).unwrap_or(u64::MAX).saturating_add(1);
+        let inits = u32::try_from(ran.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        self.segmenter.next_segment = self.segmenter.next_segment.max(cut);
+        self.segmenter.next_init = self.segmenter.next_init.max(inits);
+        if nothing_recorded {
+            let shown = Timestamp::from_millis(i64::try_from(ran.as_millis()).unwrap_or(i64::MAX));
+            self.timeline = Timeline::resume_at(shown, inits);
+        }
+    }
 }
 
 /// A cut on its way to the recorder.

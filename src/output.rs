@@ -16,14 +16,17 @@ use std::{
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use hyper::StatusCode;
+use hyper::{
+    Response, StatusCode,
+    header::{self, HeaderValue},
+};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde_json::json;
 
 use crate::{
     broadcasts::{Handle, Status},
-    http::Call,
+    http::{Body, Call},
     problem::Problem,
     server::Server,
     telemetry::Protocol,
@@ -36,6 +39,7 @@ pub fn playable(call: &Call, app: &str, stream: &str) -> Result<Arc<Handle>, Pro
     };
     let broadcast = named(call, &app, &stream)?;
     match broadcast.status().state {
+        state if state.is_withheld() => Err(banned()),
         State::Live | State::Interrupted { .. } | State::Paused => Ok(broadcast),
         State::Created | State::Preview => Err(not_started("the broadcast has not started")),
         State::Ended { .. } => Err(ended(&broadcast.status())),
@@ -49,6 +53,7 @@ pub fn named(call: &Call, app: &App, stream: &Stream) -> Result<Arc<Handle>, Pro
     let broadcasts = &call.server.broadcasts;
     broadcasts.named(app, stream).ok_or_else(|| match broadcasts.named_status(app, stream) {
         Some(status) if status.state == State::Expired => expired(),
+        Some(status) if status.state.is_withheld() => banned(),
         Some(status) => ended(&status),
         None => not_started("nothing is broadcast under this name"),
     })
@@ -87,6 +92,18 @@ pub fn etag(text: &[u8]) -> String {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
+}
+
+/// Keeps what needs a key out of caches that many share.
+pub fn keep_private(call: &Call, app: &App, response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    let cached = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    if let Some(rest) = cached.and_then(|value| value.strip_prefix("public"))
+        && call.server.access.play_is_signed(app)
+        && let Ok(value) = HeaderValue::from_str(&format!("private{rest}"))
+    {
+        headers.insert(header::CACHE_CONTROL, value);
+    }
 }
 
 /// Path of a replay's playlist.

@@ -203,6 +203,8 @@ impl Actor {
             }
         }
         self.server.broadcasts.retire(&self.handle, !self.forgotten);
+        // One that never started has nothing else that ends its media.
+        self.handle.live.close().await;
     }
 
     async fn obey(&mut self, command: Command) {

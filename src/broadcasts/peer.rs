@@ -31,8 +31,9 @@ impl Peer {
 
 /// `txSecret=…`, however it is spelt. A name with an escape in it may be anything.
 fn is_secret(parameter: &str) -> bool {
-    let name = parameter.split('=').next().unwrap_or_default().to_ascii_lowercase();
-    name.contains("secret") || name.contains('%')
+    let name = parameter.split('=').next().unwrap_or_default();
+    // Also in the value: `user=1?txSecret=…` is a slip that people make.
+    parameter.to_ascii_lowercase().contains("secret") || name.contains('%')
 }
 
 #[cfg(test)]
@@ -47,6 +48,7 @@ mod tests {
             ("room=1&txSecret=abc&txTime=66A0B2C0&user=7", "room=1&txTime=66A0B2C0&user=7"),
             ("TXSECRET=abc&tx%53ecret=abc&a=%20", "a=%20"),
             ("txSecret", ""),
+            ("user=1?txSecret=abc&txTime=66A0B2C0", "txTime=66A0B2C0"),
         ] {
             assert_eq!(Peer::new(IpAddr::from([127, 0, 0, 1]), query).query, shown, "{query}");
         }

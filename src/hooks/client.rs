@@ -31,6 +31,9 @@ const ANSWER: usize = 64 << 10;
 /// How long the rest of an answer is waited for once its status is here.
 const REST: Duration = Duration::from_secs(2);
 
+/// To connect to one of the receiver's addresses.
+const CONNECT: Duration = Duration::from_secs(5);
+
 /// Why there was no answer. Names no path or query: they may hold a credential.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -107,9 +110,11 @@ async fn connect(target: &Target, allow_private: bool) -> Result<TcpStream, Erro
         if !allow_private && !is_public(address.ip()) {
             continue;
         }
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => failed = Error::Connect(error),
+        // A dead address must not take the time that the next one needs.
+        match timeout(CONNECT, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = Error::Connect(error),
+            Err(_) => failed = Error::Connect(io::ErrorKind::TimedOut.into()),
         }
     }
     Err(failed)

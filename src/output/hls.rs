@@ -7,7 +7,7 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_hls::Format;
 
-use super::{banned, ended, expired, named, not_started, play_key, session};
+use super::{banned, ended, expired, keep_private, named, not_started, play_key, session};
 use crate::{
     broadcasts::Handle,
     http::{Body, Cache, Call, Content},
@@ -39,16 +39,19 @@ pub async fn multivariant(
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
     }
+    // Much may happen in nine seconds.
+    shown(&broadcast)?;
     let id = broadcast.id();
     let query =
         call.server.access.hls_session(&app, id).map(|session| format!("?{session}")).unwrap_or_default();
+    // A viewer's session is nobody else's.
+    let cache = if query.is_empty() { Cache::Revalidate } else { Cache::No };
     let uri = match format {
         Format::Fmp4 => format!("{stream}/{id}/live.m3u8{query}"),
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
     let text = live.multivariant(&uri).ok_or_else(no_segment_yet)?;
-    Ok(Content { kind: PLAYLIST, cache: Cache::Revalidate, etag: "", chunks: vec![text], gzip: None }
-        .answer(call))
+    Ok(Content { kind: PLAYLIST, cache, etag: "", chunks: vec![text], gzip: None }.answer(call))
 }
 
 /// `/APP/STREAM/BROADCAST/…`: playlists, segments and initialisation sections of one broadcast.
@@ -67,20 +70,23 @@ pub async fn file(
     };
     shown(&broadcast)?;
     session(call, broadcast.app(), broadcast.id())?;
-    match file.rsplit_once('.') {
+    let mut response = match file.rsplit_once('.') {
         Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4).await,
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts).await,
         Some((number, "m4s")) => segment(call, &broadcast, number),
         Some((number, "ts")) => ts_segment(call, &broadcast, number),
         Some((name, "mp4")) => init(call, &broadcast, name),
         _ => Err(Problem::not_found()),
-    }
+    }?;
+    keep_private(call, broadcast.app(), &mut response);
+    Ok(response)
 }
 
 /// What may be seen of a broadcast through HLS: everything from its start on, also for a while after its end.
 fn shown(broadcast: &Handle) -> Result<(), Problem> {
     let status = broadcast.status();
     match status.state {
+        state if state.is_withheld() => Err(banned()),
         State::Live | State::Interrupted { .. } | State::Paused => Ok(()),
         State::Ended { .. } if status.started_at.is_some() => Ok(()),
         State::Ended { .. } => Err(ended(&status)),

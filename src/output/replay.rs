@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
-use kaibo_broadcast::{App, BroadcastId, EndReason, State, Stream};
+use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
 use kaibo_replay::{Error, Id, Segment};
 
-use super::{banned, play_key, session};
+use super::{banned, keep_private, play_key, session};
 use crate::{
     broadcasts::Handle,
     http::{Body, Cache, Call, Content},
@@ -46,9 +46,10 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     })?;
     // A day: a final list never changes, but the replay may be deleted.
     let cache = match replay {
-        Replay::Final(_) if query.is_empty() => Cache::Seconds(86_400),
-        // It grows, or has this viewer's session in it.
-        _ => Cache::Revalidate,
+        // A viewer's session is nobody else's.
+        _ if !query.is_empty() => Cache::No,
+        Replay::Final(_) => Cache::Seconds(86_400),
+        Replay::Growing(_) => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
     Ok(Content { kind, cache, etag: "", gzip: Some(super::gzip(&text)), chunks: vec![text] }.answer(call))
@@ -58,7 +59,7 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
 pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
     let found = find(call, id).await?;
     session(call, &found.app, &found.broadcast)?;
-    let Found { id, replay, .. } = found;
+    let Found { id, app, replay, .. } = found;
     let recordings = &call.server.recordings;
     let bytes = match file.rsplit_once('.') {
         Some((number, "m4s")) => {
@@ -88,7 +89,9 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     };
     let content =
         Content { kind: "video/mp4", cache: Cache::Immutable, etag: file, chunks: vec![bytes], gzip: None };
-    Ok(content.answer(call))
+    let mut response = content.answer(call);
+    keep_private(call, &app, &mut response);
+    Ok(response)
 }
 
 /// A replay, and whose it is.
@@ -111,7 +114,7 @@ async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
             recording.finished().is_some_and(|finished| finished.reason == EndReason::Banned.name())
         }
     };
-    let is_banned = |broadcast: Arc<Handle>| matches!(broadcast.status().state, State::Banned { .. });
+    let is_banned = |broadcast: Arc<Handle>| broadcast.status().state.is_withheld();
     if ended_by_ban || handle.is_some_and(is_banned) {
         return Err(banned());
     }

@@ -64,7 +64,7 @@ fn document(status: Option<&Status>) -> serde_json::Value {
         State::Created | State::Preview => "not_started",
         state => state.name(),
     };
-    let over = status.state.is_final();
+    let replay = status.recorded && status.state.is_final() && !status.state.is_withheld();
     json!({
         "state": state,
         "live_status": status.state.live_status(),
@@ -73,7 +73,7 @@ fn document(status: Option<&Status>) -> serde_json::Value {
         "resume_deadline": status.resume_deadline.map(rfc3339),
         "width": status.size.map(|size| size.0),
         "height": status.size.map(|size| size.1),
-        "replay": (over && status.recorded).then(|| json!({ "hls": replay_url(&status.id) })),
+        "replay": replay.then(|| json!({ "hls": replay_url(&status.id) })),
     })
 }
 

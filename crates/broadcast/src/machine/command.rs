@@ -29,9 +29,12 @@ impl Turn<'_> {
     }
 
     pub(super) fn stop(&mut self) {
-        if !self.broadcast.state.is_final() {
-            let started = self.broadcast.started_at.is_some();
-            self.end(if started { EndReason::Stopped } else { EndReason::Cancelled });
+        match self.broadcast.state {
+            State::Ended { .. } | State::Expired => {}
+            // What a ban hides stays hidden.
+            State::Banned { .. } => self.end(EndReason::Banned),
+            _ if self.broadcast.started_at.is_some() => self.end(EndReason::Stopped),
+            _ => self.end(EndReason::Cancelled),
         }
     }
 

@@ -323,7 +323,7 @@ impl Turn<'_> {
             self.broadcast.push = Some(push);
         }
         self.dismiss_challenger(Refusal::Ended);
-        if matches!(reason, EndReason::Stopped | EndReason::Cancelled) {
+        if matches!(reason, EndReason::Stopped | EndReason::Cancelled | EndReason::Banned) {
             for credential in std::mem::take(&mut self.broadcast.credentials) {
                 remember(&mut self.broadcast.barred, credential, BARRED);
             }

@@ -70,6 +70,11 @@ impl State {
         }
     }
 
+    /// A ban hides everything of it, also once it is over.
+    pub const fn is_withheld(&self) -> bool {
+        matches!(self, Self::Banned { .. } | Self::Ended { reason: EndReason::Banned })
+    }
+
     /// Nothing can happen any more.
     pub const fn is_final(&self) -> bool {
         matches!(self, Self::Ended { .. } | Self::Expired)
