@@ -1,0 +1,77 @@
+//! A broadcast is a durable object: whatever happens to encoders, wires and the server, it goes on as the same one, and
+//! its replay holds what was seen. Every run is a whole server with real encoders to which faults happen that follow
+//! from a seed.
+//!
+//! The short form is a handful of known seeds; `scripts/faults` makes as many runs as wanted, and
+//! `KAIBO_FAULT_SEED=N cargo test --test faults` one of them again.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may panic"
+)]
+
+mod plan;
+mod proxy;
+mod run;
+#[path = "../server/support/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "made for the tests of the server; these need a part of it")]
+mod support;
+mod verdict;
+
+use std::{
+    env,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+/// Together they hold every fault.
+const SHORT: std::ops::RangeInclusive<u64> = 1..=6;
+
+#[test]
+fn broadcasts_outlive_faults() {
+    let number = |name: &str| -> Option<u64> {
+        env::var(name)
+            .ok()
+            .map(|value| value.parse().unwrap_or_else(|error| panic!("{name}={value}: {error}")))
+    };
+    let seeds = match (number("KAIBO_FAULT_SEED"), number("KAIBO_FAULT_RUNS")) {
+        (Some(seed), runs) => seed..=seed + runs.unwrap_or(1) - 1,
+        (None, Some(runs)) => 1..=runs,
+        (None, None) => SHORT,
+    };
+    let at_once = number("KAIBO_FAULT_AT_ONCE").unwrap_or(3);
+    let runs = seeds.clone().count();
+    let (next, failed) = (AtomicU64::new(*seeds.start()), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..at_once {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if !seeds.contains(&seed) {
+                        return;
+                    }
+                    // In a thread with a name, which a panic tells.
+                    let run =
+                        thread::Builder::new().name(format!("seed {seed}")).spawn(move || run::run(seed));
+                    if run.unwrap().join().is_err() {
+                        eprintln!("seed {seed} failed: {:?}", plan::of(seed));
+                        failed.lock().unwrap().push(seed);
+                    }
+                }
+            });
+        }
+    });
+    let mut failed = failed.into_inner().unwrap();
+    failed.sort_unstable();
+    eprintln!("{runs} runs, {} failed", failed.len());
+    assert!(
+        failed.is_empty(),
+        "seeds {failed:?}; one again: KAIBO_FAULT_SEED={} cargo test --test faults",
+        failed[0]
+    );
+}
