@@ -108,7 +108,8 @@ pub fn run(seed: u64) {
             server.restart();
             server.wait_for_state("room", "interrupted", seconds(3));
         }
-        assert!(!seen.fmp4.seen().playlist.unwrap().ended, "ENDLIST while the broadcast waits");
+        let ended = seen.fmp4.seen().playlist.is_some_and(|playlist| playlist.ended);
+        assert!(!ended, "ENDLIST while the broadcast waits");
         smaller ^= step.fault == Fault::OtherSize;
         push = Push::start(&server, smaller, plan.get(index + 1));
         seen.resumes += 1;

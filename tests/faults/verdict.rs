@@ -97,8 +97,11 @@ fn fetch(playlist: &str, uri: &str) -> Vec<u8> {
     reply.body
 }
 
-fn assert_same(one: &[u8], other: &[u8], what: &str) {
-    assert!(one == other, "{what}: {} bytes, once {}", one.len(), other.len());
+fn assert_same(now: &[u8], once: &[u8], what: &str) {
+    if now != once {
+        let at = now.iter().zip(once).take_while(|(now, once)| now == once).count();
+        panic!("{what}: {} bytes, once {}; they differ from byte {at} on", now.len(), once.len());
+    }
 }
 
 fn hex(picture: &[u8]) -> String {

@@ -78,6 +78,11 @@ impl Recordings {
             at += fragment.len;
             start += fragment.duration;
         }
+        // The bytes know the lengths of their tracks, the index where the segment ended. What is made of the segment
+        // reaches as far as it did before the restart: its TS form is the same again.
+        if let Some(last) = parts.last_mut() {
+            last.duration = segment.end() - last.start;
+        }
         Ok(parts)
     }
 }
