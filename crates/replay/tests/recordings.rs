@@ -422,3 +422,44 @@ fn recorded_segments_are_whole_fragmented_mp4_wherever_the_writer_was_killed() {
     let last = recordings.open(&id(&format!("b-{}", cuts.len() / 3 * 3))).unwrap();
     assert!(last.segments().len() >= 6);
 }
+
+#[test]
+fn what_is_read_back_of_a_segment_reaches_as_far_as_it_did() {
+    let tracks = tracks();
+    let frame = |track, dts, keyframe| {
+        let (run, pts_offset) = (Run::default(), Span::ZERO);
+        let data = vec![0; 200].into();
+        Item::Frame(Arc::new(Frame { tracks: tracks.clone(), run, track, dts, pts_offset, keyframe, data }))
+    };
+    let mut segmenter = Segmenter::new(Config::default(), Resume::default());
+    let mut cuts = Vec::new();
+    for picture in 0..130 {
+        // RTMP's milliseconds, so that pictures are 33 or 34 ms apart.
+        let time = Timestamp::from_millis(picture * 100 / 3);
+        segmenter.push(&frame(TrackId::Video, time, picture % 30 == 0), &mut cuts);
+        for sound in picture * 44_100 / 30 / 1024..(picture + 1) * 44_100 / 30 / 1024 {
+            let time = Timestamp::from_scale(sound * 1024, 44_100);
+            segmenter.push(&frame(TrackId::Audio, time, true), &mut cuts);
+        }
+    }
+    segmenter.push(&Item::Break, &mut cuts);
+
+    let root = tempfile::tempdir().unwrap();
+    let recordings = Recordings::new(root.path()).unwrap();
+    let mut writer = recordings.create(&id("b-1"), meta()).unwrap();
+    cuts.iter().for_each(|cut| writer.write(cut).unwrap());
+    drop(writer);
+    let found = recordings.open(&id("b-1")).unwrap();
+    let again = recordings.tail(&id("b-1"), &found, Span::from_millis(60_000)).unwrap();
+    let ends = |cuts: &[Cut]| -> Vec<Timestamp> {
+        let mut ends = Vec::new();
+        for pair in cuts.windows(2) {
+            if let [Cut::Part(part), Cut::End(_)] = pair {
+                ends.push(part.start + part.duration);
+            }
+        }
+        ends
+    };
+    assert_eq!(ends(&again), ends(&cuts));
+    assert_eq!(ends(&cuts).len(), 3);
+}
