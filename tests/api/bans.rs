@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     backend::{call, create},
-    support::{Kaibo, clip, flv, push, seconds, wait_until},
+    support::{Kaibo, clip, flv, hls::media_playlist, http::get, push, seconds, wait_until},
 };
 
 const STREAM: &str = "/api/v1/streams/live/room";
@@ -61,6 +61,33 @@ fn a_ban_cuts_push_and_viewers_at_once_and_outlives_the_server() {
     server.wait_for_state("room", "live", seconds(10));
     let viewer = flv::Viewer::open(&server, "room");
     wait_until("a picture", seconds(5), || viewer.newest_picture().is_some());
+}
+
+#[test]
+fn what_a_ban_hides_stays_hidden_when_the_broadcast_ends() {
+    // By itself, at the end of its window, or stopped by somebody.
+    for (config, stop) in [("broadcast.resume_window = \"1s\"", false), ("", true)] {
+        let server = Kaibo::start(&format!("hls.segment = \"1s\"\n{config}"));
+        let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+        server.wait_for_state("room", "live", seconds(10));
+        let playlist = media_playlist(&server, "/live/room.m3u8");
+        assert_eq!(get(&playlist, &[]).status, 200);
+        call(&server, "PUT", BAN, json!({ "reason": "spam" })).ok();
+        let banned = server.broadcast("room");
+        let id = banned["id"].as_str().unwrap();
+        if stop {
+            server.api_post(&format!("/broadcasts/{id}/stop"));
+        }
+        let ended = server.wait_for_state("room", "ended", seconds(5));
+        assert_eq!(ended["end_reason"], "banned");
+        assert_eq!(get(&playlist, &[]).status, 403);
+        for path in ["/live/room.m3u8", "/live/room.flv", &format!("/replay/{id}.m3u8")] {
+            assert_eq!(server.get(path).status, 403, "{path}");
+        }
+        let status: Value = serde_json::from_slice(&server.get("/status/live/room").body).unwrap();
+        assert_eq!(status["replay"], Value::Null);
+        drop(encoder);
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One push, every way to watch it.
 
-use std::{fs, process::Command, time::Instant};
+use std::{fs, io::Write, net::TcpStream, process::Command, time::Instant};
 
 use kaibo_container::flv::TagKind;
 
@@ -9,6 +9,29 @@ use crate::support::{
     probe::{self, audio, video},
     push, seconds, wait_until,
 };
+
+#[test]
+fn pages_that_listen_for_news_cost_nothing_while_there_is_none() {
+    let server = Kaibo::start("");
+    let (_, http) =
+        server.url("").split_once("://").map(|(scheme, rest)| (scheme.to_owned(), rest.to_owned())).unwrap();
+    let request =
+        format!("GET /status/live/room HTTP/1.1\r\nHost: {http}\r\nAccept: text/event-stream\r\n\r\n");
+    let listen = || {
+        let mut socket = TcpStream::connect(&http).unwrap();
+        socket.write_all(request.as_bytes()).unwrap();
+        socket
+    };
+    let _pages: Vec<_> = (0..3).map(|_| listen()).collect();
+    let _push = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    server.wait_for_state("room", "live", seconds(10));
+    let viewer = flv::Viewer::open(&server, "room");
+    viewer.wait_for_time(1000);
+    let before = server.cpu();
+    viewer.wait_for_time(4000);
+    let used = server.cpu() - before;
+    assert!(used < 100, "{used} hundredths of a second in three seconds");
+}
 
 #[test]
 fn every_output_shows_picture_and_sound() {

@@ -93,6 +93,13 @@ impl Kaibo {
         line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
     }
 
+    /// CPU time that it has used, in hundredths of a second.
+    pub fn cpu(&self) -> u64 {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.process.id())).unwrap();
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+
     /// Files of the data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

@@ -1,6 +1,6 @@
 //! What the API asks for.
 
-use super::{ANNOUNCE, CommandConflict, Effect, EndReason, Notice, Phase, State, Turn};
+use super::{ANNOUNCE, BARRED, CommandConflict, Effect, EndReason, Notice, Phase, State, Turn, remember};
 use crate::{DownCause, Refusal};
 
 impl Turn<'_> {
@@ -29,13 +29,17 @@ impl Turn<'_> {
     }
 
     pub(super) fn stop(&mut self) {
-        match self.broadcast.state {
-            State::Ended { .. } | State::Expired => {}
+        let reason = match self.broadcast.state {
+            State::Ended { .. } | State::Expired => return,
             // What a ban hides stays hidden.
-            State::Banned { .. } => self.end(EndReason::Banned),
-            _ if self.broadcast.started_at.is_some() => self.end(EndReason::Stopped),
-            _ => self.end(EndReason::Cancelled),
+            State::Banned { .. } => EndReason::Banned,
+            _ if self.broadcast.started_at.is_some() => EndReason::Stopped,
+            _ => EndReason::Cancelled,
+        };
+        for credential in std::mem::take(&mut self.broadcast.credentials) {
+            remember(&mut self.broadcast.barred, credential, BARRED);
         }
+        self.end(reason);
     }
 
     pub(super) fn pause(&mut self) {

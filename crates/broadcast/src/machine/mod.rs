@@ -323,11 +323,6 @@ impl Turn<'_> {
             self.broadcast.push = Some(push);
         }
         self.dismiss_challenger(Refusal::Ended);
-        if matches!(reason, EndReason::Stopped | EndReason::Cancelled | EndReason::Banned) {
-            for credential in std::mem::take(&mut self.broadcast.credentials) {
-                remember(&mut self.broadcast.barred, credential, BARRED);
-            }
-        }
         self.broadcast.state = State::Ended { reason };
         self.broadcast.ended_at = Some(self.now);
         if self.broadcast.started_at.is_some() {
