@@ -307,7 +307,7 @@ impl Session {
                 return Err(refusal);
             }
         };
-        // While the answer is held (another publisher has to prove itself), the peer may give up.
+        // The answer may be held for up to 3 s, while another publisher has to prove itself.
         server.broadcasts.publish(&server, &app, &stream, publish, peer).await
     }
 
