@@ -1,37 +1,33 @@
 //! The broadcasts of a server: who they are, and one actor for each.
 
 mod actor;
+mod handle;
+mod past;
 mod peer;
 mod status;
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use dashmap::{DashMap, Entry};
-use kaibo_broadcast::{
-    App, Broadcast, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Plan, Policy, Publish,
-    Refusal, Stream,
-};
+use kaibo_broadcast::{App, Broadcast, BroadcastId, Plan, Policy, Publish, Refusal, Stream};
 use kaibo_media::Span;
 use kaibo_store::{Error as StoreError, Filter, Record};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot;
 
-use self::actor::Begin;
+use self::{actor::Begin, handle::Command, past::Past};
 pub use self::{
     actor::PushFacts,
+    handle::{Change, Handle, Push},
     peer::Peer,
     status::{About, BroadcastObject, Status},
 };
 
 use crate::{
     config,
-    live::{self, Live},
+    live::{self},
     notices,
     server::Server,
 };
@@ -39,9 +35,6 @@ use crate::{
 /// Commands that wait for a broadcast's actor: a few per connection that pushes or controls it, each answered at
 /// once. Whoever finds it full waits.
 const COMMANDS: usize = 64;
-
-/// Ended broadcasts that `GET /broadcasts` still lists; older ones are known by their replays.
-const HISTORY: usize = 10_000;
 
 /// Broadcasts that are over and known again after a restart without asking the store: what viewers of them are told.
 const BOOT: usize = 1000;
@@ -55,86 +48,6 @@ pub struct Broadcasts {
     past: Mutex<Past>,
 }
 
-/// Broadcasts whose media is no longer in memory; at most [`HISTORY`] of them.
-#[derive(Default)]
-struct Past {
-    /// In the order of their retirement.
-    order: VecDeque<Arc<Status>>,
-    /// The last one of each name.
-    by_name: HashMap<(App, Stream), Arc<Status>>,
-}
-
-impl Past {
-    fn push(&mut self, status: Arc<Status>) {
-        if self.order.len() >= HISTORY
-            && let Some(oldest) = self.order.pop_front()
-        {
-            let name = (oldest.app.clone(), oldest.stream.clone());
-            if self.by_name.get(&name).is_some_and(|last| last.id == oldest.id) {
-                self.by_name.remove(&name);
-            }
-        }
-        let name = (status.app.clone(), status.stream.clone());
-        if self.by_name.get(&name).is_none_or(|last| last.created_at <= status.created_at) {
-            self.by_name.insert(name, status.clone());
-        }
-        self.order.push_back(status);
-    }
-}
-
-/// One broadcast, as everybody but its actor sees it.
-pub struct Handle {
-    id: BroadcastId,
-    app: App,
-    stream: Stream,
-    live: Arc<Live>,
-    commands: mpsc::Sender<Command>,
-    status: watch::Receiver<Arc<Status>>,
-}
-
-/// What the actor is asked.
-enum Command {
-    Publish {
-        publish: Publish,
-        peer: Peer,
-        reply: oneshot::Sender<Result<Push, Refusal>>,
-    },
-    /// A keyframe is here; answered once what follows from it is done.
-    Keyframe {
-        epoch: Epoch,
-        reply: oneshot::Sender<()>,
-    },
-    Down {
-        epoch: Epoch,
-        cause: DownCause,
-    },
-    Control {
-        event: Event,
-        reply: oneshot::Sender<Result<(), CommandConflict>>,
-    },
-    /// What is said of it changes.
-    Change {
-        change: Change,
-        reply: oneshot::Sender<Result<(), CommandConflict>>,
-    },
-    /// It is over, and is to leave nothing behind; answered once nobody writes to its recording.
-    Forget {
-        reply: oneshot::Sender<()>,
-    },
-    /// The server stops: bring everything to the disk.
-    Close {
-        reply: oneshot::Sender<()>,
-    },
-}
-
-/// What `PATCH /broadcasts/ID` changes: nothing where there is `None`.
-#[derive(Default)]
-pub struct Change {
-    pub title: Option<String>,
-    pub planned_start: Option<Option<Millis>>,
-    pub planned_end: Option<Option<Millis>>,
-}
-
 /// What `POST /broadcasts` asks for.
 pub struct Wish {
     pub app: App,
@@ -143,99 +56,6 @@ pub struct Wish {
     pub plan: Plan,
     /// As configured, where it is not said.
     pub resume_window: Option<Duration>,
-}
-
-/// An accepted push: the publisher's side of a broadcast.
-pub struct Push {
-    pub epoch: Epoch,
-    pub broadcast: Arc<Handle>,
-    /// Told when the push is to be closed, and why.
-    pub closing: oneshot::Receiver<DownCause>,
-    /// When its newest media came, for the actor to judge whether it lives.
-    newest_media: Arc<AtomicI64>,
-}
-
-impl Drop for Push {
-    /// Whatever ends a publisher, its broadcast learns of it. After an ordinary [`Push::down`] nobody has the epoch any
-    /// more; a full queue is left to the next publisher's probe.
-    fn drop(&mut self) {
-        let down = Command::Down { epoch: self.epoch, cause: DownCause::Error };
-        let _ = self.broadcast.commands.try_send(down);
-    }
-}
-
-impl Push {
-    /// Media came.
-    pub fn note_media(&self, now: Millis) {
-        self.newest_media.store(now.0, Ordering::Relaxed);
-    }
-
-    /// A keyframe came while the timeline does not take this push's media (yet). Returns when the broadcast knows,
-    /// so that the same keyframe can be the first one shown.
-    pub async fn keyframe(&self) {
-        let (reply, done) = oneshot::channel();
-        if self.broadcast.commands.send(Command::Keyframe { epoch: self.epoch, reply }).await.is_ok() {
-            // An error means that the broadcast is over.
-            let _ = done.await;
-        }
-    }
-
-    /// The push is over.
-    pub async fn down(&self, cause: DownCause) {
-        // An error means that the broadcast is over.
-        let _ = self.broadcast.commands.send(Command::Down { epoch: self.epoch, cause }).await;
-    }
-}
-
-impl Handle {
-    pub fn id(&self) -> &BroadcastId {
-        &self.id
-    }
-
-    pub fn app(&self) -> &App {
-        &self.app
-    }
-
-    pub fn stream(&self) -> &Stream {
-        &self.stream
-    }
-
-    /// Its media.
-    pub fn live(&self) -> &Arc<Live> {
-        &self.live
-    }
-
-    /// What is known of it now.
-    pub fn status(&self) -> Arc<Status> {
-        self.status.borrow().clone()
-    }
-
-    /// Its status, with every change.
-    pub fn watch(&self) -> watch::Receiver<Arc<Status>> {
-        let mut status = self.status.clone();
-        // A clone takes over what its original has seen, and that one looks at nothing: only what comes from here on
-        // is news.
-        status.mark_unchanged();
-        status
-    }
-
-    /// Asks for `event` on behalf of the API.
-    pub async fn control(&self, event: Event) -> Result<(), CommandConflict> {
-        let (reply, done) = oneshot::channel();
-        if self.commands.send(Command::Control { event, reply }).await.is_err() {
-            return Err(CommandConflict::Over);
-        }
-        done.await.unwrap_or(Err(CommandConflict::Over))
-    }
-
-    /// Changes what is said of it.
-    pub async fn change(&self, change: Change) -> Result<(), CommandConflict> {
-        let (reply, done) = oneshot::channel();
-        if self.commands.send(Command::Change { change, reply }).await.is_err() {
-            return Err(CommandConflict::Over);
-        }
-        done.await.unwrap_or(Err(CommandConflict::Over))
-    }
 }
 
 impl Broadcasts {
@@ -308,7 +128,7 @@ impl Broadcasts {
                     continue;
                 }
             };
-            let settings = server.settings.app(record.app.as_ref());
+            let settings = &server.app_settings(record.app.as_ref());
             let window = Span::from_millis(settings.hls.window.as_millis());
             let mut past = server.recordings.past(&record.id, window).await.unwrap_or_else(|error| {
                 tracing::error!(broadcast = %record.id, %error, "its media can't be read; its playlist begins anew");
@@ -357,7 +177,7 @@ impl Broadcasts {
         stream: &Stream,
         publish: &Publish,
     ) -> Result<Arc<Handle>, Refusal> {
-        let settings = server.settings.app(app.as_str());
+        let settings = &server.app_settings(app.as_str());
         // The entry is held over look-up and insertion: of two pushes at once, one opens and the other joins.
         let entry = self.by_name.entry((app.clone(), stream.clone()));
         let status = match &entry {
@@ -414,7 +234,7 @@ impl Broadcasts {
         {
             return Err(StoreError::NameTaken { app, stream });
         }
-        let settings = server.settings.app(app.as_str());
+        let settings = &server.app_settings(app.as_str());
         let mut policy = policy(server, settings);
         policy.resume_window = resume_window.unwrap_or(policy.resume_window);
         let id = new_id();
@@ -503,7 +323,7 @@ fn policy(server: &Server, settings: &config::App) -> Policy {
     Policy {
         resume_window: settings.broadcast.resume_window.0,
         max_duration: settings.broadcast.max_duration.0,
-        first_media: server.settings.config.rtmp.first_media_timeout.0,
+        first_media: server.settings().config.rtmp.first_media_timeout.0,
         conflict: settings.broadcast.conflict,
         end_on_unpublish: settings.broadcast.end_on_unpublish,
         expired_resume: settings.auth.push.expired_resume,

@@ -54,7 +54,7 @@ pub fn run() -> Result<(), String> {
         let running = start(settings).await.map_err(|error| error.to_string())?;
         let server = &running.server;
         let (app, stream) = (valid("live".parse::<App>())?, valid("demo".parse::<Stream>())?);
-        let addresses = Addresses::of(&server.settings.config, Some(&server.addresses), None);
+        let addresses = Addresses::of(&server.settings().config, Some(&server.addresses), None);
         let push = access::push_url(&server.access, &addresses, &app, &stream, access::unix_now() + KEY_LIFE);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, server.addresses.rtmp.port()));
         let publisher = tokio::spawn(publisher::run(local, "live".to_string(), push.key.clone()));

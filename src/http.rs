@@ -54,7 +54,7 @@ impl Call {
 
 /// Accepts viewers until `server` stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(server.settings.config.limits.http_connections));
+    let places = Arc::new(Semaphore::new(server.settings().config.limits.http_connections));
     socket::accept(&server, listener, "http", move |server, stream, peer| {
         let place = places.clone().try_acquire_owned();
         async move {
@@ -73,7 +73,7 @@ async fn connection(
     peer: SocketAddr,
     place: Arc<OwnedSemaphorePermit>,
 ) {
-    socket::for_viewer(&stream, server.settings.config.limits.viewer_stall.0);
+    socket::for_viewer(&stream, server.settings().config.limits.viewer_stall.0);
     let mut stopping = server.stopping();
     let service = service_fn(|request| {
         let call = Call { server: server.clone(), peer, request, place: place.clone() };
@@ -116,7 +116,7 @@ async fn answer(call: Call) -> Response<Body> {
             .with_header(header::ALLOW, "GET, HEAD, OPTIONS")
             .into(),
     };
-    reply::allow_origin(&server.settings.config.http.cors_origins, &origin, &mut response);
+    reply::allow_origin(&server.settings().config.http.cors_origins, &origin, &mut response);
     server.metrics.http_response(response.status());
     response
 }

@@ -52,7 +52,7 @@ pub fn event(
             more.insert("push".into(), push.to_api(status.size, now));
         }
         (Notice::Started, _, Value::Object(more)) => {
-            let recorded = server.settings.app(status.app.as_str()).record.enabled;
+            let recorded = server.app_settings(status.app.as_str()).record.enabled;
             more.insert("recorded".into(), recorded.into());
         }
         _ => {}

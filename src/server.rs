@@ -23,7 +23,7 @@ use crate::{
     api,
     bans::Bans,
     broadcasts::Broadcasts,
-    config::Settings,
+    config::{self, Settings},
     hooks::{self, Hooks},
     http, input,
     notices::Rejections,
@@ -39,7 +39,7 @@ const PRUNE: Duration = Duration::from_secs(30);
 
 /// What every part of a server shares.
 pub struct Server {
-    pub settings: Settings,
+    settings: watch::Sender<Arc<Settings>>,
     pub addresses: Listening,
     pub access: Access,
     pub broadcasts: Broadcasts,
@@ -150,7 +150,7 @@ impl Server {
             stop: watch::Sender::new(false),
             _lock: lock,
             addresses,
-            settings,
+            settings: watch::Sender::new(Arc::new(settings)),
         });
         server.broadcasts.boot(&server).await?;
         server.recordings.tell_again(&server).await;
@@ -191,9 +191,19 @@ impl Server {
         }
     }
 
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// Those of the app called `name`.
+    pub fn app_settings(&self, name: &str) -> Arc<config::App> {
+        self.settings.borrow().app(name).clone()
+    }
+
     /// Where the outside reaches this server.
     pub fn public_addresses(&self) -> Addresses {
-        Addresses::of(&self.settings.config, Some(&self.addresses), None)
+        Addresses::of(&self.settings().config, Some(&self.addresses), None)
     }
 
     /// Becomes ready when the server is to stop.
@@ -221,7 +231,7 @@ impl Running {
             () = closing => {}
             () = stop.requested() => tracing::warn!("stopped at once"),
         }
-        let _ = fs::remove_file(self.server.settings.config.data_dir.join("run.json"));
+        let _ = fs::remove_file(self.server.settings().config.data_dir.join("run.json"));
         tracing::info!("stopped");
     }
 }

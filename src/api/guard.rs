@@ -50,7 +50,7 @@ fn authorize(headers: &HeaderMap, server: &Server) -> Result<Caller, Problem> {
     let token = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     let given = Secret::new(token.map_or("", |(_, token)| token));
     // Every token is compared, each in constant time.
-    let tokens = &server.settings.config.api.tokens;
+    let tokens = &server.settings().config.api.tokens;
     let known =
         tokens.iter().fold(None, |known, token| if token.token == given { Some(token) } else { known });
     match known {

@@ -18,7 +18,7 @@ use tokio::{
     time::{Duration, Instant, sleep, timeout_at},
 };
 
-use super::{About, COMMANDS, Change, Command, Handle, Peer, Push, Status};
+use super::{About, COMMANDS, Change, Handle, Peer, Push, Status, handle::Command};
 use crate::{
     config,
     live::{Live, Past},

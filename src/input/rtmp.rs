@@ -43,7 +43,7 @@ const READ: usize = 16 << 10;
 
 /// Accepts publishers and players until `server` stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
-    let limits = &server.settings.config.limits;
+    let limits = &server.settings().config.limits;
     let slots = Arc::new(Semaphore::new(limits.rtmp_connections));
     let addresses = Arc::new(Addresses { most: limits.rtmp_connections_per_address, open: Mutex::default() });
     socket::accept(&server, listener, "rtmp", move |server, stream, peer| {
@@ -141,9 +141,9 @@ pub struct Session {
 impl Session {
     fn new(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) -> Self {
         let mut limits = Limits::default();
-        limits.publishing.message_bytes = server.settings.config.limits.publish_message.0;
+        limits.publishing.message_bytes = server.settings().config.limits.publish_message.0;
         limits.publishing.partial_bytes = limits.publishing.message_bytes.saturating_mul(2);
-        socket::for_publisher(&stream, server.settings.config.rtmp.idle_timeout.0);
+        socket::for_publisher(&stream, server.settings().config.rtmp.idle_timeout.0);
         Self {
             server,
             peer,
@@ -333,7 +333,7 @@ impl Session {
     }
 
     async fn receive_media(&mut self, publisher: &mut Publisher) -> Result<(), Ended> {
-        let idle = self.server.settings.config.rtmp.idle_timeout.0;
+        let idle = self.server.settings().config.rtmp.idle_timeout.0;
         // An encoder that closes without reading our acknowledgements resets the connection; its goodbye may still be
         // here to be read, and decides how this ended.
         let mut writable = self.flush().await.is_ok();
@@ -370,7 +370,7 @@ impl Session {
     async fn play(&mut self, app: &str, name: &str, query: &str) -> Result<(), Ended> {
         match output::rtmp::admit(&self.server, self.peer, app, name, query) {
             Ok(broadcast) => {
-                socket::for_viewer(&self.stream, self.server.settings.config.limits.viewer_stall.0);
+                socket::for_viewer(&self.stream, self.server.settings().config.limits.viewer_stall.0);
                 self.connection.accept();
                 self.flush().await?;
                 output::rtmp::play(self, &broadcast).await

@@ -1,0 +1,96 @@
+//! The frames of a broadcast, cut into segments: for the recorder first, then for the viewers.
+
+use std::{sync::Arc, time::Duration};
+
+use kaibo_container::{segment::Cut, segmenter::Segmenter};
+use kaibo_hub::{Entry, Next, Publisher, Start};
+use kaibo_media::Item;
+use tokio::time::timeout;
+
+use super::Live;
+use crate::packager::Queued;
+
+/// How long a cut is kept from viewers for the recorder to write it; usually it takes a millisecond.
+const RECORDER_PATIENCE: Duration = Duration::from_millis(200);
+
+/// A recorder that is further behind than this many cuts (two segments of four parts) is not waited for.
+const RECORDER_BEHIND: u64 = 12;
+
+/// A cut on its way to the recorder.
+#[derive(Clone)]
+pub struct Recorded {
+    pub cut: Cut,
+    /// Counts the cuts since the server started, from 1.
+    pub number: u64,
+}
+
+impl Entry for Recorded {
+    fn size(&self) -> usize {
+        match &self.cut {
+            Cut::Part(part) => part.bytes.len(),
+            Cut::Begin(_) | Cut::End(_) => 0,
+        }
+    }
+
+    fn keyframe(&self) -> bool {
+        matches!(self.cut, Cut::Begin(_))
+    }
+
+    fn time(&self) -> i64 {
+        match &self.cut {
+            Cut::Begin(head) => head.start.as_millis(),
+            Cut::Part(part) => part.start.as_millis(),
+            Cut::End(_) => i64::MIN,
+        }
+    }
+}
+
+impl Live {
+    /// Cuts the frames into segments, for the live window and the recorder alike.
+    pub(super) async fn cut(self: Arc<Self>, mut segmenter: Segmenter, recorded: Publisher<Recorded>) {
+        let mut frames = self.frames.cursor(Start::Oldest);
+        let (mut batch, mut cuts, mut number) = (Vec::new(), Vec::new(), 0);
+        loop {
+            match frames.next(&mut batch).await {
+                Next::Entries => batch.drain(..).for_each(|Queued(item)| segmenter.push(&item, &mut cuts)),
+                Next::Lagged { skipped } => {
+                    tracing::warn!(
+                        skipped,
+                        "frames left out of HLS and of the recording: this machine is too slow"
+                    );
+                    segmenter.push(&Item::Break, &mut cuts);
+                }
+                Next::End => break,
+            }
+            for cut in cuts.drain(..) {
+                number += 1;
+                recorded.push(Recorded { cut: cut.clone(), number });
+                self.wait_for_recorder(number).await;
+                self.show(&cut);
+            }
+        }
+        self.window().end();
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// What viewers have seen must be there after a restart: a number that is given twice is served stale by every
+    /// cache. So the recorder comes first, as long as its disk keeps up; live doesn't wait for a sick one.
+    async fn wait_for_recorder(&self, number: u64) {
+        if !self.is_recorded() {
+            return;
+        }
+        let mut written = self.written.subscribe();
+        let keeps_up = *written.borrow() + RECORDER_BEHIND >= number;
+        if keeps_up {
+            // Too late is the recorder's own matter: it says so.
+            let _ = timeout(RECORDER_PATIENCE, written.wait_for(|written| *written >= number)).await;
+        }
+    }
+
+    fn show(&self, cut: &Cut) {
+        if let Err(error) = self.window().apply(cut) {
+            tracing::error!(%error, "a cut was left out of the live window");
+        }
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+}

@@ -1,0 +1,168 @@
+//! The writing side of a broadcast's media: one publisher at a time.
+
+use std::sync::Arc;
+
+use kaibo_broadcast::Epoch;
+use kaibo_hub::Publisher;
+use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Timeline, TrackId, Tracks, UnixMillis};
+use prometheus_client::metrics::counter::Counter;
+
+use super::Past;
+use crate::{access::unix_now, packager::Queued};
+
+/// Takes what publishers send, and gives it its place on the broadcast's timeline.
+pub struct Ingest {
+    /// The publish session whose media is public now.
+    open: Option<Epoch>,
+    /// It has not sent a sample to begin with.
+    opening: bool,
+    timeline: Timeline,
+    health: Health,
+    tracks: Option<Arc<Tracks>>,
+    /// The push whose media is not public now.
+    unseen: Option<Unseen>,
+    /// The frames just made, on their way into the ring.
+    made: Vec<Frame>,
+    /// None once the broadcast is over.
+    frames: Option<Publisher<Queued>>,
+    counted: Counter,
+}
+
+/// A push before the start of its broadcast, or during a pause: its media is looked at, then dropped.
+struct Unseen {
+    epoch: Epoch,
+    timeline: Timeline,
+    health: Health,
+    tracks: Arc<Tracks>,
+}
+
+/// What is pushed, public or not.
+pub struct Pushed {
+    pub tracks: Option<Arc<Tracks>>,
+    pub health: HealthReport,
+}
+
+/// A broadcast may begin or go on here.
+pub fn is_entry(sample: &Sample) -> bool {
+    match sample.packet.track {
+        TrackId::Video => sample.packet.keyframe,
+        TrackId::Audio => sample.tracks.video.is_none(),
+        TrackId::Data => false,
+    }
+}
+
+impl Ingest {
+    /// Writes to `frames`; `counted` counts them.
+    pub fn new(past: &mut Past, frames: Publisher<Queued>, counted: Counter) -> Self {
+        Self {
+            open: None,
+            opening: false,
+            timeline: std::mem::take(&mut past.timeline),
+            health: Health::new(),
+            tracks: past.tracks.take(),
+            unseen: None,
+            made: Vec::new(),
+            frames: Some(frames),
+            counted,
+        }
+    }
+
+    /// See [`super::Live::open`].
+    pub fn open(&mut self, epoch: Epoch) {
+        self.open = Some(epoch);
+        self.opening = true;
+        self.unseen = None;
+        self.timeline.begin_run();
+    }
+
+    /// The publish session whose media is public.
+    pub fn owner(&self) -> Option<Epoch> {
+        self.open
+    }
+
+    /// See [`super::Live::push`].
+    pub fn push(&mut self, epoch: Epoch, sample: Sample, now: UnixMillis) {
+        if self.open != Some(epoch) {
+            return self.look_at(epoch, sample, now);
+        }
+        if self.opening && !is_entry(&sample) {
+            return;
+        }
+        self.opening = false;
+        if !self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &sample.tracks)) {
+            self.tracks = Some(sample.tracks.clone());
+        }
+        self.timeline.push(sample, now, &mut self.made);
+        self.counted.inc_by(self.made.len() as u64);
+        self.publish(now);
+    }
+
+    /// See [`super::Live::forget_unseen`].
+    pub fn forget_unseen(&mut self, epoch: Epoch) {
+        self.unseen.take_if(|unseen| unseen.epoch == epoch);
+    }
+
+    /// The publisher went away: what is half-packaged is closed now.
+    pub fn break_run(&mut self) {
+        if self.open.take().is_some() {
+            let now = UnixMillis(unix_now().0);
+            self.timeline.end_run(now, &mut self.made);
+            self.publish(now);
+            // Nothing is pushed, so there is nothing to be said of its health.
+            self.health = Health::new();
+            if let Some(frames) = &self.frames {
+                frames.push(Queued(Item::Break));
+            }
+        }
+    }
+
+    /// Nothing follows.
+    pub fn end(&mut self) {
+        self.break_run();
+        self.frames = None;
+    }
+
+    /// The newest decoder parameters.
+    pub fn tracks(&self) -> Option<Arc<Tracks>> {
+        self.tracks.clone()
+    }
+
+    /// What is pushed, and how well.
+    pub fn pushed(&self, now: UnixMillis) -> Pushed {
+        match &self.unseen {
+            Some(Unseen { timeline, health, tracks, .. }) => {
+                Pushed { tracks: Some(tracks.clone()), health: health.snapshot(now, timeline.repairs()) }
+            }
+            None => Pushed {
+                tracks: self.tracks.clone(),
+                health: self.health.snapshot(now, self.timeline.repairs()),
+            },
+        }
+    }
+
+    fn look_at(&mut self, epoch: Epoch, sample: Sample, now: UnixMillis) {
+        if self.frames.is_none() {
+            return;
+        }
+        let fresh = || Unseen {
+            epoch,
+            timeline: Timeline::new(),
+            health: Health::new(),
+            tracks: sample.tracks.clone(),
+        };
+        let mut unseen = self.unseen.take().filter(|unseen| unseen.epoch == epoch).unwrap_or_else(fresh);
+        unseen.tracks = sample.tracks.clone();
+        unseen.timeline.push(sample, now, &mut self.made);
+        self.made.drain(..).for_each(|frame| unseen.health.record(&frame, now));
+        self.unseen = Some(unseen);
+    }
+
+    fn publish(&mut self, now: UnixMillis) {
+        for frame in self.made.drain(..) {
+            self.health.record(&frame, now);
+            if let Some(frames) = &self.frames {
+                frames.push(Queued(Item::Frame(Arc::new(frame))));
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What a broadcast's media has from before a restart of the server.
+
+use std::{sync::Arc, time::Duration};
+
+use kaibo_container::{segment::Cut, segmenter};
+use kaibo_media::{Timeline, Timestamp, Tracks};
+
+/// What a broadcast's media goes on from.
+#[derive(Default)]
+pub struct Past {
+    pub timeline: Timeline,
+    pub segmenter: segmenter::Resume,
+    /// The newest decoder parameters.
+    pub tracks: Option<Arc<Tracks>>,
+    /// Discontinuity sequence number of the segment before `tail`.
+    pub discontinuity: u64,
+    /// The segments that were listed last.
+    pub tail: Vec<Cut>,
+}
+
+impl Past {
+    /// For a broadcast whose live list left nothing behind, since it was not recorded: numbers that were given once are
+    /// served from caches for ever, so it goes on far above whatever it can have reached in the time that it `ran`.
+    pub fn leap(&mut self, ran: Duration) {
+        let nothing_recorded = self.segmenter.next_segment == 0;
+        // No part is shorter than 50 ms, and no initialisation section lives for less than a second of pictures.
+        let cut = u64::try_from(ran.as_millis() / 50).unwrap_or(u64::MAX).saturating_add(1);
+        let inits = u32::try_from(ran.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        self.segmenter.next_segment = self.segmenter.next_segment.max(cut);
+        self.segmenter.next_init = self.segmenter.next_init.max(inits);
+        if nothing_recorded {
+            let shown = Timestamp::from_millis(i64::try_from(ran.as_millis()).unwrap_or(i64::MAX));
+            self.timeline = Timeline::resume_at(shown, inits);
+        }
+    }
+}
