@@ -19,6 +19,8 @@ use kaibo_broadcast::{
 };
 use sha2::Sha256;
 
+pub use guesses::network;
+
 use self::guesses::Guesses;
 pub use self::urls::{Addresses, PlayUrls, PushUrl, host, play_urls, push_url, rfc3339};
 use crate::config::{self, PlayKeys, PushKeys, Settings};

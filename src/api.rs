@@ -25,13 +25,14 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use serde::Serialize;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::TcpListener;
 use utoipa::ToSchema;
 
-use crate::{problem::Problem, server::Server, socket};
+use crate::{
+    problem::Problem,
+    server::Server,
+    socket::{self, Listener, Stream},
+};
 
 /// Bytes of a request body: the largest call has a few hundred.
 const BODY: usize = 64 << 10;
@@ -49,20 +50,18 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Serves the API until `server` stops.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
     let router = router(server.clone());
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
-    socket::accept(&server, listener, "api", move |server, stream, peer| {
-        let (router, place) = (router.clone(), places.clone().try_acquire_owned());
+    let listener = Listener::plain("api", listener, CONNECTIONS);
+    socket::accept(&server, listener, move |server, stream, peer, place| {
+        let router = router.clone();
         async move {
-            // Without a free place the connection is closed at once.
-            if place.is_ok() {
-                connection(server, router, stream, peer).await;
-            }
+            connection(server, router, stream, peer).await;
+            drop(place);
         }
     })
     .await;
 }
 
-async fn connection(server: Arc<Server>, router: Router, stream: TcpStream, peer: SocketAddr) {
+async fn connection(server: Arc<Server>, router: Router, stream: Stream, peer: SocketAddr) {
     let mut stopping = server.stopping();
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

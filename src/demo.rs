@@ -77,6 +77,8 @@ async fn start(settings: Settings) -> Result<Running, StartError> {
             settings.config.rtmp.listen.set_port(0);
             settings.config.http.listen.set_port(0);
             settings.config.api.listen.set_port(0);
+            settings.config.rtmp.tls.listen.set_port(0);
+            settings.config.http.tls.listen.set_port(0);
             Server::start(settings).await
         }
         started => started,

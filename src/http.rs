@@ -1,22 +1,24 @@
 //! The viewers' HTTP server: connections, and one line per URL.
 
 mod body;
+mod h2;
 mod reply;
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+pub use body::Body;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kaibo_hls::Format;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
-
-pub use body::Body;
 pub use reply::{Cache, Content};
 
-use crate::{output, problem::Problem, server::Server, socket, watch};
+use crate::{
+    output,
+    problem::Problem,
+    server::Server,
+    socket::{self, Listener, Place, Stream},
+    watch,
+};
 
 /// A request head's time limit: a browser sends it at once, a slowloris doesn't.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +39,7 @@ pub struct Call {
     pub peer: SocketAddr,
     pub request: Request<Incoming>,
     /// One of the places for viewers: taken for as long as somebody holds it.
-    pub place: Arc<OwnedSemaphorePermit>,
+    pub place: Arc<Place>,
 }
 
 impl Call {
@@ -53,27 +55,24 @@ impl Call {
 }
 
 /// Accepts viewers until `server` stops.
-pub async fn serve(server: Arc<Server>, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(server.settings().config.limits.http_connections));
-    socket::accept(&server, listener, "http", move |server, stream, peer| {
-        let place = places.clone().try_acquire_owned();
+pub async fn serve(server: Arc<Server>, listener: Listener) {
+    let places = listener.places.clone();
+    socket::accept(&server, listener, move |server, stream, peer, place| {
+        let places = places.clone();
         async move {
-            // Without a free place the connection is closed at once; the client's retry finds one.
-            if let Ok(place) = place {
-                connection(server, stream, peer, Arc::new(place)).await;
+            socket::for_viewer(&stream, server.settings().config.limits.viewer_stall.0);
+            if stream.is_h2() {
+                h2::serve(&server, stream, peer, &places).await;
+                drop(place);
+            } else {
+                http1(server, stream, peer, Arc::new(place)).await;
             }
         }
     })
     .await;
 }
 
-async fn connection(
-    server: Arc<Server>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    place: Arc<OwnedSemaphorePermit>,
-) {
-    socket::for_viewer(&stream, server.settings().config.limits.viewer_stall.0);
+async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc<Place>) {
     let mut stopping = server.stopping();
     let service = service_fn(|request| {
         let call = Call { server: server.clone(), peer, request, place: place.clone() };

@@ -21,6 +21,7 @@ mod secrets;
 mod server;
 mod socket;
 mod telemetry;
+mod tls;
 mod watch;
 
 use std::process::ExitCode;

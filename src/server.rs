@@ -1,5 +1,7 @@
 //! A running server: its listeners, what its parts share, and how it stops.
 
+mod listeners;
+
 use std::{
     fs::{self, File},
     io,
@@ -9,9 +11,7 @@ use std::{
 };
 
 use kaibo_broadcast::{BroadcastId, EmptyKey, Millis};
-use serde::Serialize;
 use tokio::{
-    net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::{broadcast, watch},
     task::{JoinSet, spawn_blocking},
@@ -29,7 +29,12 @@ use crate::{
     notices::Rejections,
     recorder::Recordings,
     telemetry::Metrics,
+    tls::{self, Certificate},
 };
+
+pub use listeners::Listening;
+
+use listeners::Listeners;
 
 /// Events that a slow listener may be behind before it has to read on from the store.
 const EVENTS: usize = 256;
@@ -52,6 +57,8 @@ pub struct Server {
     /// Who is told of them, and who knocks too often to be told of.
     pub hooks: Hooks,
     pub rejections: Rejections,
+    /// Those that TLS listeners show.
+    pub certificates: Vec<Arc<Certificate>>,
     pub clock: Clock,
     stop: watch::Sender<bool>,
     /// Holds the data folder for as long as the server lives.
@@ -77,15 +84,6 @@ impl Clock {
     }
 }
 
-/// The addresses that the server really has; also the content of `run.json`.
-#[derive(Clone, Debug, Serialize)]
-pub struct Listening {
-    pub pid: u32,
-    pub rtmp: SocketAddr,
-    pub http: SocketAddr,
-    pub api: SocketAddr,
-}
-
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -99,6 +97,10 @@ pub enum StartError {
     Recordings(#[from] kaibo_replay::Error),
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
+    #[error("the certificate: {0}")]
+    Certificate(#[from] tls::Error),
+    #[error("TLS: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
     #[error("authentication is on, but {0}")]
     Key(#[from] EmptyKey),
 }
@@ -126,10 +128,7 @@ impl Server {
         let data = |path: &Path, error| StartError::Data { path: path.to_path_buf(), error };
         fs::create_dir_all(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
         let lock = lock(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
-        let (rtmp, rtmp_at) = listen("RTMP", config.rtmp.listen).await?;
-        let (http, http_at) = listen("HTTP", config.http.listen).await?;
-        let (api, api_at) = listen("the API", config.api.listen).await?;
-        let addresses = Listening { pid: std::process::id(), rtmp: rtmp_at, http: http_at, api: api_at };
+        let Listeners { rtmp, http, api, certificates, addresses } = Listeners::open(config).await?;
         let media = config.data_dir.join("media");
         let store = open_store(config.data_dir.join(config.store_file())).await?;
         let going_on = store.ask(|store| store.open()).await?;
@@ -149,6 +148,7 @@ impl Server {
             clock: Clock::default(),
             stop: watch::Sender::new(false),
             _lock: lock,
+            certificates,
             addresses,
             settings: watch::Sender::new(Arc::new(settings)),
         });
@@ -158,11 +158,20 @@ impl Server {
         let text = serde_json::to_string(&server.addresses).unwrap_or_default();
         let fresh = run.with_extension("json.new");
         fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &run)).map_err(|error| data(&run, error))?;
-        tracing::info!(rtmp = %rtmp_at, http = %http_at, api = %api_at, "listening");
+        let Listening { rtmp: rtmp_at, http: http_at, api: api_at, rtmps, https, .. } = &server.addresses;
+        let (rtmps, https) = (rtmps.map(tracing::field::display), https.map(tracing::field::display));
+        tracing::info!(rtmp = %rtmp_at, http = %http_at, api = %api_at, rtmps, https, "listening");
 
         let mut listeners = JoinSet::new();
-        listeners.spawn(input::rtmp::serve(server.clone(), rtmp));
-        listeners.spawn(http::serve(server.clone(), http));
+        for listener in rtmp {
+            listeners.spawn(input::rtmp::serve(server.clone(), listener));
+        }
+        for listener in http {
+            listeners.spawn(http::serve(server.clone(), listener));
+        }
+        for certificate in &server.certificates {
+            listeners.spawn(certificate.clone().watch(server.stopping()));
+        }
         listeners.spawn(api::serve(server.clone(), api));
         listeners.spawn(Recordings::sweep(server.clone()));
         listeners.spawn(prune(server.clone()));
@@ -309,11 +318,4 @@ async fn open_store(path: PathBuf) -> Result<kaibo_store::Handle, StartError> {
     let store =
         store.map_err(|error| StartError::Data { path: path.clone(), error: io::Error::other(error) })??;
     kaibo_store::Handle::start(store).map_err(|error| StartError::Data { path, error })
-}
-
-async fn listen(what: &'static str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
-    let failed = |error| StartError::Listen { what, address, error };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let address = listener.local_addr().map_err(failed)?;
-    Ok((listener, address))
 }

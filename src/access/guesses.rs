@@ -66,8 +66,8 @@ impl Guesser {
     }
 }
 
-/// What stands for one guesser: an IPv4 address, or the 64 bits of network that any home with IPv6 has to itself.
-fn network(address: IpAddr) -> IpAddr {
+/// What stands for one peer: an IPv4 address, or the 64 bits of network that any home with IPv6 has to itself.
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(ip) => match ip.to_ipv4_mapped() {

@@ -75,7 +75,8 @@ fn urls_name_what_others_reach() {
 fn a_running_server_hands_out_its_real_ports() {
     let settings = settings(&[(HTTP, "127.0.0.1:0"), (RTMP, "127.0.0.1:0")]);
     let at = |port: u16| ([127, 0, 0, 1], port).into();
-    let listening = Listening { pid: 1, rtmp: at(4001), http: at(4002), api: at(4003) };
+    let listening =
+        Listening { pid: 1, rtmp: at(4001), http: at(4002), api: at(4003), rtmps: None, https: None };
     let addresses = Addresses::of(&settings.config, Some(&listening), None);
     assert_eq!(addresses.rtmp, "rtmp://127.0.0.1:4001");
     assert_eq!(addresses.http, "http://127.0.0.1:4002");

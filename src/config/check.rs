@@ -1,5 +1,7 @@
 //! Values that parse and make no sense all the same.
 
+use std::path::Path;
+
 use kaibo_broadcast::Secret;
 use tracing_subscriber::EnvFilter;
 
@@ -7,7 +9,7 @@ use super::{
     settings::{App, Limits, Settings, Token},
     units::{Duration, Size},
 };
-use crate::hooks::Hooks;
+use crate::{hooks::Hooks, tls};
 
 /// What is wrong with the value of a key.
 pub struct Fault {
@@ -41,6 +43,8 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
     within("rtmp.first_media_timeout", first_media, Duration::millis(100), HOUR)?;
     url("http.public_url", &config.http.public_url, ["http://", "https://"])?;
     url("http.public_rtmp_url", &config.http.public_rtmp_url, ["rtmp://", "rtmps://"])?;
+    certificate("http.tls", &config.http.tls.cert, &config.http.tls.key)?;
+    certificate("rtmp.tls", &config.rtmp.tls.cert, &config.rtmp.tls.key)?;
     if config.store.url.strip_prefix("sqlite:").is_none_or(str::is_empty) {
         return Err(Fault::new("store.url", format!("{:?} is not sqlite:FILE", config.store.url)));
     }
@@ -97,12 +101,20 @@ fn main_key(name: &str, enabled: bool, key: &Secret, backup: &Secret) -> Result<
     Ok(())
 }
 
+/// A certificate that can't be served is found out before the server starts.
+fn certificate(name: &str, cert: &Path, key: &Path) -> Result<(), Fault> {
+    let files = tls::Files::of(cert, key).and_then(|files| files.map(|files| files.load()).transpose());
+    files.map(drop).map_err(|error| Fault::new(name, error.to_string()))
+}
+
 fn limits(limits: &Limits) -> Result<(), Fault> {
     /// More sockets than a machine has.
     const SOCKETS: usize = 1_000_000;
     within("limits.rtmp_connections", limits.rtmp_connections, 1, SOCKETS)?;
     within("limits.rtmp_connections_per_address", limits.rtmp_connections_per_address, 1, SOCKETS)?;
     within("limits.http_connections", limits.http_connections, 1, SOCKETS)?;
+    let per_address = limits.http_connections_per_address;
+    within("limits.http_connections_per_address", per_address, 1, SOCKETS)?;
     within("limits.failed_keys", limits.failed_keys, 1, 1_000_000)?;
     within("limits.failed_keys_ban", limits.failed_keys_ban, Duration::secs(0), Duration::secs(30 * DAY))?;
     // RTMP counts a message's bytes in 24 bits.

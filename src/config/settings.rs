@@ -65,6 +65,16 @@ section!(
         listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1935),
         idle_timeout: Duration = Duration::secs(10),
         first_media_timeout: Duration = Duration::secs(20),
+        tls: RtmpTls = RtmpTls::default(),
+    }
+);
+
+section!(
+    /// `[rtmp.tls]`
+    RtmpTls {
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 1936),
+        cert: PathBuf = PathBuf::new(),
+        key: PathBuf = PathBuf::new(),
     }
 );
 
@@ -75,6 +85,16 @@ section!(
         public_url: String = String::new(),
         public_rtmp_url: String = String::new(),
         cors_origins: Vec<String> = vec!["*".into()],
+        tls: HttpTls = HttpTls::default(),
+    }
+);
+
+section!(
+    /// `[http.tls]`
+    HttpTls {
+        listen: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8443),
+        cert: PathBuf = PathBuf::new(),
+        key: PathBuf = PathBuf::new(),
     }
 );
 
@@ -229,6 +249,7 @@ section!(
         rtmp_connections: usize = 2000,
         rtmp_connections_per_address: usize = 200,
         http_connections: usize = 20_000,
+        http_connections_per_address: usize = 5000,
         failed_keys: u32 = 10,
         failed_keys_ban: Duration = Duration::secs(60),
         publish_message: Size = Size::mib(8),

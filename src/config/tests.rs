@@ -379,6 +379,8 @@ fn no_complaint_shows_a_secret() {
         format!("[auth.push]\n\"{SECRET}\""),
         format!("[apps.shop.auth]\npush = \"{SECRET}\""),
         format!("[apps]\nshop = \"{SECRET}\""),
+        format!("[http.tls]\ncert = \"c\"\nkey = \"-----BEGIN PRIVATE KEY-----{SECRET}\""),
+        format!("[rtmp.tls]\nkey = \"-----BEGIN PRIVATE KEY-----{SECRET}\""),
     ] {
         let said = complaint(&text);
         assert!(said.starts_with("config.toml:") && !said.contains(SECRET), "{text}\n  said {said}");

@@ -1,12 +1,6 @@
 //! RTMP connections: publishers, and players on their way to `output`.
 
-use std::{
-    collections::HashMap,
-    io,
-    net::{IpAddr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use kaibo_broadcast::{App, DownCause, KeyError, Publish, Refusal, Stream};
@@ -14,8 +8,6 @@ use kaibo_media::AssemblyError;
 use kaibo_rtmp::{Connection, Event, Limits};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
     time::{Instant, timeout, timeout_at},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
@@ -26,7 +18,7 @@ use crate::{
     broadcasts::{Peer, Push},
     notices, output,
     server::Server,
-    socket,
+    socket::{self, Listener},
 };
 
 /// From the first byte to a publish or play: encoders need a few round trips.
@@ -42,55 +34,13 @@ const EOS: Duration = Duration::from_secs(1);
 const READ: usize = 16 << 10;
 
 /// Accepts publishers and players until `server` stops.
-pub async fn serve(server: Arc<Server>, listener: TcpListener) {
-    let limits = &server.settings().config.limits;
-    let slots = Arc::new(Semaphore::new(limits.rtmp_connections));
-    let addresses = Arc::new(Addresses { most: limits.rtmp_connections_per_address, open: Mutex::default() });
-    socket::accept(&server, listener, "rtmp", move |server, stream, peer| {
-        // Beyond the limits a connection is closed at once: encoders retry.
-        let slot = slots.clone().try_acquire_owned().ok();
-        let place = addresses.take(peer.ip());
-        async move {
-            if slot.is_some() && place.is_some() {
-                let span = info_span!("rtmp", %peer, name = Empty);
-                Session::new(server, stream, peer).run().instrument(span).await;
-            }
-            drop((slot, place));
-        }
+pub async fn serve(server: Arc<Server>, listener: Listener) {
+    socket::accept(&server, listener, move |server, stream, peer, place| async move {
+        let span = info_span!("rtmp", %peer, name = Empty);
+        Session::new(server, stream, peer).run().instrument(span).await;
+        drop(place);
     })
     .await;
-}
-
-/// How many connections each address has open.
-struct Addresses {
-    most: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// One connection of an address; given back when dropped.
-struct Place(Arc<Addresses>, IpAddr);
-
-impl Addresses {
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
-        (*count < self.most).then(|| {
-            *count += 1;
-            Place(self.clone(), address)
-        })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&self.1) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&self.1);
-            }
-        }
-    }
 }
 
 /// Why a session ended, for its one log line.
@@ -130,7 +80,7 @@ impl Ended {
 pub struct Session {
     pub server: Arc<Server>,
     pub peer: SocketAddr,
-    stream: TcpStream,
+    stream: socket::Stream,
     connection: Connection,
     input: BytesMut,
     /// What the connection wants sent and the socket has not taken yet.
@@ -139,7 +89,7 @@ pub struct Session {
 }
 
 impl Session {
-    fn new(server: Arc<Server>, stream: TcpStream, peer: SocketAddr) -> Self {
+    fn new(server: Arc<Server>, stream: socket::Stream, peer: SocketAddr) -> Self {
         let mut limits = Limits::default();
         limits.publishing.message_bytes = server.settings().config.limits.publish_message.0;
         limits.publishing.partial_bytes = limits.publishing.message_bytes.saturating_mul(2);
@@ -159,6 +109,8 @@ impl Session {
     async fn run(mut self) {
         let begin = Instant::now();
         let ended = self.converse().await;
+        // TLS has a goodbye of its own; a peer that does not take it is closed without.
+        let _ = timeout(FAREWELL, self.stream.shutdown()).await;
         tracing::info!(bytes = self.received, seconds = begin.elapsed().as_secs(), reason = %ended, "session ended");
     }
 
@@ -234,13 +186,14 @@ impl Session {
         while !self.output.is_empty() {
             self.stream.write_buf(&mut self.output).await?;
         }
-        Ok(())
+        Ok(self.stream.flush().await?)
     }
 
     /// Sends media to a player, between whole messages of the connection.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Ended> {
         self.flush().await?;
-        Ok(self.stream.write_all(bytes).await?)
+        self.stream.write_all(bytes).await?;
+        Ok(self.stream.flush().await?)
     }
 
     /// Tells a player that the stream is over.

@@ -21,3 +21,4 @@ mod rivals;
 mod server_restart;
 mod slow;
 mod support;
+mod tls;

@@ -90,11 +90,13 @@ async fn run(upgraded: Upgraded, mut stream: Stream) -> std::io::Result<()> {
             bytes = poll_fn(|cx| stream.poll_next(cx)) => {
                 let Some(bytes) = bytes else {
                     // 1000: the purpose is fulfilled (§7.4.1).
-                    return writer.write_all(&[0x80 | CLOSE, 2, 0x03, 0xE8]).await;
+                    writer.write_all(&[0x80 | CLOSE, 2, 0x03, 0xE8]).await?;
+                    return writer.shutdown().await;
                 };
                 let header = websocket_header(bytes.len());
                 let mut message = Bytes::copy_from_slice(&header).chain(bytes);
                 writer.write_all_buf(&mut message).await?;
+                writer.flush().await?;
             }
             read = reader.read_buf(&mut input) => {
                 if read? == 0 {
@@ -104,14 +106,20 @@ async fn run(upgraded: Upgraded, mut stream: Stream) -> std::io::Result<()> {
                     match opcode {
                         CLOSE => {
                             writer.write_all(&control(CLOSE, payload.get(..2).unwrap_or_default())).await?;
-                            return Ok(());
+                            return writer.shutdown().await;
                         }
-                        PING_FRAME => writer.write_all(&control(PONG, &payload)).await?,
+                        PING_FRAME => {
+                            writer.write_all(&control(PONG, &payload)).await?;
+                            writer.flush().await?;
+                        }
                         _ => {}
                     }
                 }
             }
-            _ = ping.tick() => writer.write_all(&control(PING_FRAME, &[])).await?,
+            _ = ping.tick() => {
+                writer.write_all(&control(PING_FRAME, &[])).await?;
+                writer.flush().await?;
+            }
         }
     }
 }

@@ -1,15 +1,15 @@
 //! FLV viewers that keep what they are sent.
 
 use std::{
-    io::Read,
-    net::TcpStream,
+    fmt::Debug,
+    io::{Read, Write},
     sync::{Arc, Mutex},
     thread,
 };
 
 use bytes::Bytes;
 use kaibo_container::flv::{Tag, TagKind, Tags};
-use tungstenite::{Message, WebSocket, stream::MaybeTlsStream};
+use tungstenite::{Message, WebSocket};
 
 use super::{Kaibo, http, seconds, wait_for};
 
@@ -43,6 +43,12 @@ impl Viewer {
     pub fn open_websocket(server: &Kaibo, stream: &str) -> Self {
         let url = format!("ws://{}/live/{stream}.flv", server.at.http);
         let (mut socket, _) = tungstenite::connect(url).unwrap();
+        Self::follow(move || next_message(&mut socket))
+    }
+
+    /// Watches `url` over a WebSocket on a connection that is there already.
+    pub fn over_websocket(url: &str, connection: impl Read + Write + Debug + Send + 'static) -> Self {
+        let (mut socket, _) = tungstenite::client(url, connection).unwrap();
         Self::follow(move || next_message(&mut socket))
     }
 
@@ -93,7 +99,7 @@ impl Viewer {
     }
 }
 
-fn next_message(socket: &mut WebSocket<MaybeTlsStream<TcpStream>>) -> Result<Option<Vec<u8>>, String> {
+fn next_message(socket: &mut WebSocket<impl Read + Write>) -> Result<Option<Vec<u8>>, String> {
     loop {
         match socket.read() {
             Ok(Message::Binary(bytes)) => return Ok(Some(bytes.to_vec())),

@@ -10,6 +10,7 @@ pub mod probe;
 pub mod push;
 pub mod rtmp;
 pub mod server;
+pub mod tls;
 pub mod wait;
 
 pub use server::Kaibo;

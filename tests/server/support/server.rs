@@ -38,6 +38,9 @@ pub struct Addresses {
     pub rtmp: String,
     pub http: String,
     pub api: String,
+    /// Empty without TLS, as is the next.
+    pub rtmps: String,
+    pub https: String,
 }
 
 impl Kaibo {
@@ -45,7 +48,8 @@ impl Kaibo {
     pub fn start(config: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("kaibo-test-").tempdir().unwrap();
         fs::write(folder.path().join("config.toml"), config).unwrap();
-        let free = Addresses { rtmp: any_port(), http: any_port(), api: any_port() };
+        let [rtmp, http, api] = [any_port(), any_port(), any_port()];
+        let free = Addresses { rtmp, http, api, rtmps: String::new(), https: String::new() };
         let process = spawn(&folder, &free);
         let mut server = Self { folder, process, at: free, secrets: RefCell::default() };
         server.at = server.listening();
@@ -77,8 +81,14 @@ impl Kaibo {
             let run: Value = serde_json::from_str(&fs::read_to_string(&path).ok()?).ok()?;
             (run["pid"] == self.process.id()).then_some(run)
         });
-        let at = |what: &str| run[what].as_str().unwrap().to_owned();
-        Addresses { rtmp: at("rtmp"), http: at("http"), api: at("api") }
+        let at = |what: &str| run[what].as_str().unwrap_or_default().to_owned();
+        Addresses {
+            rtmp: at("rtmp"),
+            http: at("http"),
+            api: at("api"),
+            rtmps: at("rtmps"),
+            https: at("https"),
+        }
     }
 
     /// Everything logged since the first start.
