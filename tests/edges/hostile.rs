@@ -2,6 +2,7 @@
 
 use std::{
     io::Write,
+    sync::mpsc::{self, RecvTimeoutError},
     thread,
     time::{Duration, Instant},
 };
@@ -140,12 +141,15 @@ fn who_dawdles_over_a_head_is_closed_after_ten_seconds() {
             // A letter now and then, so that the connection is never silent; its write fails once it is closed.
             let mut writer = socket.try_clone().unwrap();
             let silent = said.is_empty();
+            let (open, closed) = mpsc::channel::<()>();
             let letters = thread::spawn(move || {
-                while !silent && begin.elapsed() < Duration::from_secs(15) && writer.write_all(b"x").is_ok() {
-                    thread::sleep(Duration::from_millis(300));
-                }
+                while !silent
+                    && closed.recv_timeout(Duration::from_millis(300)) == Err(RecvTimeoutError::Timeout)
+                    && writer.write_all(b"x").is_ok()
+                {}
             });
             raw::read_to_close(&mut socket);
+            drop(open);
             let took = begin.elapsed();
             drop(socket);
             letters.join().unwrap();

@@ -5,6 +5,8 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use serde_json::Value;
+
 use crate::support::{Kaibo, clip, flv, hls, push, seconds, wait_for, wait_until};
 
 #[test]
@@ -91,6 +93,37 @@ fn a_broadcast_whose_encoder_stays_away_ends_by_itself() {
     let next = server.wait_for_state("room", "live", seconds(5));
     assert_ne!(next["id"], began["id"]);
     assert_ne!(hls::media_playlist(&server, "/live/room.m3u8"), fmp4.url);
+}
+
+#[test]
+fn a_return_in_the_window_resumes_and_one_after_it_begins_anew() {
+    let server = Kaibo::start("broadcast.resume_window = \"5s\"");
+    let away = |since: &Value, seconds_away| {
+        let lost = humantime::parse_rfc3339(since["interrupted_at"].as_str().unwrap()).unwrap();
+        wait_until("it is away for long enough", seconds(10), || {
+            lost.elapsed().is_ok_and(|gone| gone >= seconds(seconds_away))
+        });
+    };
+    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let began = server.wait_for_state("room", "live", seconds(10));
+    encoder.kill9();
+    away(&server.wait_for_state("room", "interrupted", seconds(1)), 3);
+    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let back = server.wait_for_state("room", "live", seconds(2));
+    assert_eq!((&back["id"], &back["resumes"]), (&began["id"], &1.into()));
+
+    encoder.kill9();
+    let lost = server.wait_for_state("room", "interrupted", seconds(1));
+    away(&lost, 7);
+    let [lost, ended] = [&lost["interrupted_at"], &server.broadcast("room")["ended_at"]]
+        .map(|at| humantime::parse_rfc3339(at.as_str().unwrap()).unwrap());
+    let window = ended.duration_since(lost).unwrap().as_millis();
+    assert!((5000..5500).contains(&window), "ended after {window} ms");
+    let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let next = server.wait_for_state("room", "live", seconds(5));
+    assert_ne!(next["id"], began["id"]);
+    assert_eq!(next["resumes"], 0);
+    assert_eq!(server.broadcasts("room").len(), 2);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -23,7 +23,8 @@ const RELOAD: Duration = Duration::from_millis(100);
 pub struct Viewer {
     pub url: String,
     seen: Arc<Mutex<Seen>>,
-    stop: Arc<AtomicBool>,
+    /// Dropped to stop the thread.
+    open: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -55,21 +56,24 @@ impl Viewer {
     /// Follows what `way_in` leads to. A server that is away for a while is no fault.
     pub fn open(server: &Kaibo, way_in: &str) -> Self {
         let url = media_playlist(server, way_in);
-        let (seen, stop) = (Arc::<Mutex<Seen>>::default(), Arc::<AtomicBool>::default());
+        let seen = Arc::<Mutex<Seen>>::default();
+        let (open, closed) = mpsc::channel();
         let thread = thread::spawn({
-            let (url, seen, stop) = (url.clone(), seen.clone(), stop.clone());
+            let (url, seen) = (url.clone(), seen.clone());
             move || {
                 let mut checker = Checker::default();
-                while !stop.load(Ordering::Relaxed) {
+                loop {
                     if let Err(fault) = look(&url, &mut checker, &seen) {
                         seen.lock().unwrap().fault = Some(fault);
                         return;
                     }
-                    thread::sleep(RELOAD);
+                    if closed.recv_timeout(RELOAD) != Err(RecvTimeoutError::Timeout) {
+                        return;
+                    }
                 }
             }
         });
-        Self { url, seen, stop, thread: Some(thread) }
+        Self { url, seen, open: Some(open), thread: Some(thread) }
     }
 
     /// What it has seen so far.
@@ -158,7 +162,7 @@ fn fetch(playlist: &str, uri: &str) -> Result<Option<Vec<u8>>, String> {
 
 impl Drop for Viewer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        drop(self.open.take());
         if let Some(thread) = self.thread.take() {
             // A panic of the thread shows as a fault of the test in `seen`.
             let _ = thread.join();
