@@ -129,6 +129,39 @@ fn a_receiver_that_is_down_misses_nothing_though_the_server_is_killed() {
 }
 
 #[test]
+fn a_receiver_that_was_down_for_several_broadcasts_is_told_all_of_each_in_order() {
+    let receiver = Receiver::start();
+    receiver.answer(503);
+    let server = Kaibo::start(&webhook(&receiver, ""));
+    let streams = ["one", "two", "three"];
+    let encoders = streams.map(|stream| push::ffmpeg(&clip::short(), &server.push_url(stream)));
+    for (stream, mut encoder) in streams.into_iter().zip(encoders) {
+        encoder.wait();
+        server.wait_for_state(stream, "ended", seconds(10));
+    }
+    assert!(receiver.taken().is_empty());
+    receiver.answer(200);
+    // Its operator does not wait for the schedule, and begins with the newest, which is not the one to be told first.
+    let pending = server.api("/webhooks/deliveries?state=pending&limit=200")["items"].clone();
+    for delivery in pending.as_array().unwrap() {
+        server.api_post(&format!("/webhooks/deliveries/{}/retry", delivery["id"].as_str().unwrap()));
+    }
+    let hooks = wait_for("all events", seconds(15), || {
+        let taken = receiver.taken();
+        (kinds(&taken).len() >= streams.len() * WHOLE.len()).then_some(taken)
+    });
+    for stream in streams {
+        let its: Vec<Hook> = hooks
+            .iter()
+            .filter(|hook| hook.json()["data"]["broadcast"]["stream"] == stream)
+            .cloned()
+            .collect();
+        assert_eq!(kinds(&its), WHOLE, "{stream}");
+        receiver::verify_with_reference(SECRET, &its[0]);
+    }
+}
+
+#[test]
 fn a_server_killed_while_live_tells_of_the_whole_broadcast() {
     let receiver = Receiver::start();
     let mut server = Kaibo::start(&webhook(&receiver, ""));
