@@ -11,6 +11,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BINARY = process.env.KAIBO_BIN ?? join(ROOT, 'target/debug/kaibo');
 const CLIP = join(ROOT, 'assets/demo.flv');
 const PUSH_KEY = 'key-of-the-browser-tests';
+const API_TOKEN = 'token-of-the-browser-tests';
 /** A debug build on a busy machine starts well within this. */
 const START_MS = 15_000;
 
@@ -36,6 +37,7 @@ export class Server {
         `data_dir = "${join(this.#data, 'data')}"`,
         ...Object.entries(this.#listen).map(([name, address]) => `[${name}]\nlisten = "${address}"`),
         `[auth.push]\nkey = "${PUSH_KEY}"`,
+        `[[api.tokens]]\nname = "tests"\ntoken = "${API_TOKEN}"`,
         '',
       ].join('\n'),
     );
@@ -82,6 +84,36 @@ export class Server {
 
   watchUrl(stream, hash = '') {
     return `http://${this.#listen.http}/watch/live/${stream}${hash}`;
+  }
+
+  /** When the server said so for the first (second, …) time, in milliseconds since 1970; waits for it. */
+  async told(event, stream, ms, times = 1) {
+    let seen = 0;
+    const patience = new AbortController();
+    const limit = setTimeout(() => patience.abort(new Error(`not within ${ms} ms: ${event}`)), ms);
+    try {
+      const answer = await fetch(`http://${this.#listen.api}/api/v1/events`, {
+        headers: { authorization: `Bearer ${API_TOKEN}`, 'last-event-id': '0' },
+        signal: patience.signal,
+      });
+      const decoder = new TextDecoder();
+      let text = '';
+      for await (const bytes of answer.body) {
+        const blocks = (text + decoder.decode(bytes, { stream: true })).split('\n\n');
+        text = blocks.pop();
+        for (const block of blocks) {
+          const data = block.split('\n').find((line) => line.startsWith('data: '));
+          if (data === undefined) continue;
+          const told = JSON.parse(data.slice('data: '.length));
+          if (told.type !== event || told.data.broadcast?.stream !== stream) continue;
+          seen += 1;
+          if (seen === times) return Date.parse(told.timestamp);
+        }
+      }
+      throw new Error(`the server stopped before it told of ${event}`);
+    } finally {
+      clearTimeout(limit);
+    }
   }
 
   /** Publishes the demo clip in a loop with ffmpeg, as an encoder with a signed stream key would. */
