@@ -13,9 +13,9 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    MOST, PAGE, Page, conflict,
+    Page, conflict,
     guard::Caller,
-    input::{self, Body, Filter, Optional, Time, nullable},
+    input::{self, Body, Filter, Limit, Optional, Seconds, Time, nullable},
     store_fault,
 };
 use crate::{
@@ -45,7 +45,9 @@ pub struct Which {
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// How many: 50 unless said otherwise, 200 at most.
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<usize>)]
+    limit: Limit,
 }
 
 /// All broadcasts, newest first.
@@ -61,7 +63,7 @@ pub async fn list(
         app: which.app.as_deref().map(input::name).transpose()?,
         stream: which.stream.as_deref().map(input::name).transpose()?,
         cursor: input::cursor(which.cursor)?,
-        limit: which.limit.unwrap_or(PAGE).clamp(1, MOST),
+        limit: which.limit.0,
     };
     let (found, next) = server.broadcasts.list(&server, filter).await.map_err(|error| store_fault(&error))?;
     let items = found.iter().map(|status| show(&server, &caller, status)).collect();
@@ -101,8 +103,8 @@ pub struct New {
     #[schema(default = "live")]
     app: String,
     stream: String,
-    /// Up to 256 characters.
     #[serde(default)]
+    #[schema(max_length = 256)]
     title: String,
     #[schema(value_type = Option<String>, format = DateTime)]
     planned_start: Option<Time>,
@@ -116,7 +118,8 @@ pub struct New {
     record: Option<bool>,
     /// How long it waits for its publisher to come back, 0 to 1800; as configured unless said otherwise.
     #[schema(maximum = 1800)]
-    resume_window_s: Option<u64>,
+    #[schema(value_type = Option<u64>)]
+    resume_window_s: Option<Seconds>,
 }
 
 /// Makes a broadcast, which waits for its publisher.
@@ -136,7 +139,8 @@ pub async fn create(
     };
     makes_sense(&server, &plan)?;
     fits(&new.title)?;
-    if new.resume_window_s.is_some_and(|window| window > WINDOW_S) {
+    let resume_window = new.resume_window_s.map(|Seconds(window)| window);
+    if resume_window.is_some_and(|window| window > WINDOW_S) {
         return Err(Problem::invalid(format!("resume_window_s is more than {WINDOW_S}")));
     }
     if server.bans.until(&app, &stream, server.clock.now()).is_some() {
@@ -147,7 +151,7 @@ pub async fn create(
         stream,
         about: About::new(new.title, new.record),
         plan,
-        resume_window: new.resume_window_s.map(Duration::from_secs),
+        resume_window: resume_window.map(Duration::from_secs),
     };
     let made = server.broadcasts.create(&server, wish).await.map_err(|error| match error {
         StoreError::NameTaken { .. } => conflict("name_taken", error.to_string()),
@@ -221,7 +225,7 @@ pub async fn resume(
 #[serde(deny_unknown_fields)]
 #[schema(as = BroadcastChange)]
 pub struct Patch {
-    /// Up to 256 characters.
+    #[schema(max_length = 256)]
     title: Option<String>,
     /// `null`: none.
     #[serde(default, deserialize_with = "nullable")]

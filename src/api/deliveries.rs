@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    MOST, PAGE, Page,
-    input::{self, Filter},
+    Page,
+    input::{self, Filter, Limit},
     store_fault,
 };
 use crate::{access::rfc3339, problem::Problem, server::Server};
@@ -23,6 +23,7 @@ use crate::{access::rfc3339, problem::Problem, server::Server};
 #[into_params(parameter_in = Query)]
 pub struct Which {
     /// Only those in this state: `pending`, `delivered` or `gave_up`.
+    #[param(pattern = "^(pending|delivered|gave_up)$")]
     state: Option<String>,
     /// Only those to this endpoint.
     endpoint: Option<String>,
@@ -31,7 +32,9 @@ pub struct Which {
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// How many: 50 unless said otherwise, 200 at most.
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<usize>)]
+    limit: Limit,
 }
 
 /// One event for one endpoint.
@@ -113,7 +116,7 @@ pub async fn list(
         endpoint: which.endpoint,
         broadcast: which.broadcast.as_deref().map(input::name).transpose()?,
         cursor: input::cursor(which.cursor)?,
-        limit: which.limit.unwrap_or(PAGE).clamp(1, MOST),
+        limit: which.limit.0,
     };
     let page = server.store.ask(move |store| store.deliveries(&filter)).await;
     let page = page.map_err(|error| store_fault(&error))?;

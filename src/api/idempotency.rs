@@ -30,14 +30,17 @@ const LONGEST: usize = 255;
 /// Bytes of an answer: one broadcast, with room to spare.
 const ANSWER: usize = 256 << 10;
 
+fn is_key(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// Carries `request` out, unless it was before.
 pub async fn once(server: Arc<Server>, caller: Caller, request: Request, next: Next) -> Response {
     match request.headers().get(KEY).cloned() {
         Some(key) if request.method() == Method::POST => match key.to_str() {
-            Ok(key) if !key.is_empty() && key.len() <= LONGEST => {
-                keyed(server, caller, key, request, next).await
-            }
-            _ => Problem::invalid("Idempotency-Key is not 1 to 255 characters of ASCII").into_response(),
+            Ok(key) if is_key(key) => keyed(server, caller, key, request, next).await,
+            _ => Problem::invalid("Idempotency-Key is not 1 to 255 characters of ASCII without spaces")
+                .into_response(),
         },
         _ => next.run(request).await,
     }

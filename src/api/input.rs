@@ -10,6 +10,7 @@ use axum::{
 use kaibo_broadcast::{App, Millis, NameError, Stream};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
 
+use super::{MOST, PAGE};
 use crate::{access, problem::Problem};
 
 /// A JSON body.
@@ -26,17 +27,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
-/// A JSON body that may be left out.
+/// A JSON body that may be left out, or be `null`.
 pub struct Optional<T>(pub T);
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Optional<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = <Json<T> as OptionalFromRequest<S>>::from_request(request, state)
+        let body = <Json<Option<T>> as OptionalFromRequest<S>>::from_request(request, state)
             .await
             .map_err(|rejection| unreadable(&rejection))?;
-        Ok(Self(body.map(|Json(body)| body).unwrap_or_default()))
+        Ok(Self(body.and_then(|Json(body)| body).unwrap_or_default()))
     }
 }
 
@@ -112,6 +113,38 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+/// How many items a list may have; what is out of bounds, however far, is brought within.
+pub struct Limit(pub usize);
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(PAGE)
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(D::Error::custom(format!("limit: {text:?} is no number")));
+        }
+        Ok(Self(text.parse().unwrap_or(MOST).clamp(1, MOST)))
+    }
+}
+
+/// A whole number of seconds. JSON knows no integers: `60.0` is one too (JSON Schema core §4.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seconds(pub u64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let written_as_float = || number.to_string().strip_suffix(".0")?.parse().ok();
+        let seconds = number.as_u64().or_else(written_as_float);
+        seconds.map(Self).ok_or_else(|| D::Error::custom(format!("{number} is no whole number of seconds")))
+    }
+}
+
 /// Reads a field that may be `null`, which is not the same as one that is left out.
 pub fn nullable<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
@@ -166,6 +199,17 @@ mod tests {
             assert_eq!(time(same), Some(utc), "{same}");
         }
         assert_eq!(time("1970-01-01T00:00:00Z"), Some(Millis(0)));
+    }
+
+    #[test]
+    fn seconds_are_whole_however_they_are_written() {
+        let seconds = |json| serde_json::from_str::<Seconds>(json).ok();
+        assert_eq!(seconds("60"), Some(Seconds(60)));
+        assert_eq!(seconds("60.0"), Some(Seconds(60)));
+        assert_eq!(seconds("6e1"), Some(Seconds(60)));
+        for refused in ["60.5", "-1", "-1.0", "1e300", "\"60\"", "null", "true"] {
+            assert_eq!(seconds(refused), None, "{refused}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use utoipa::{
         Content, OpenApi as Document, RefOr, Required,
         path::{Operation, Parameter, ParameterIn},
         response::ResponseBuilder,
-        schema::{ObjectBuilder, Ref, Type},
+        schema::{ObjectBuilder, Ref, Schema, Type},
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -61,10 +61,23 @@ const INVALID: (&str, &str) =
 const IDEMPOTENCY: &str = "`idempotency_conflict`: another request came with this key; `idempotency_running`: the \
                            first one is not answered yet";
 
+/// What names may be made of (`kaibo_broadcast::NameError` tells the same).
+const NAME: &str = "^[A-Za-z0-9_-]{1,128}$";
+
+/// Fields and parameters whose text has a form; any other text is `invalid`.
+const FORMS: [(&str, &str); 4] =
+    [("app", NAME), ("stream", NAME), ("broadcast", NAME), ("cursor", "^[0-9]{1,19}$")];
+
 impl Modify for Common {
     fn modify(&self, api: &mut Document) {
         let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
-        api.components.get_or_insert_default().security_schemes.insert("token".into(), RefOr::T(scheme));
+        let components = api.components.get_or_insert_default();
+        components.security_schemes.insert("token".into(), RefOr::T(scheme));
+        for schema in components.schemas.values_mut() {
+            if let RefOr::T(Schema::Object(object)) = schema {
+                object.properties.iter_mut().for_each(|(name, property)| shape(name, property));
+            }
+        }
         for path in api.paths.paths.values_mut() {
             for (is_post, operation) in [
                 (false, &mut path.get),
@@ -81,7 +94,19 @@ impl Modify for Common {
     }
 }
 
+fn shape(name: &str, schema: &mut RefOr<Schema>) {
+    let form = FORMS.iter().find(|(known, _)| *known == name);
+    if let (Some((_, form)), RefOr::T(Schema::Object(text))) = (form, schema) {
+        text.pattern = Some((*form).into());
+    }
+}
+
 fn describe(operation: &mut Operation, is_post: bool) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(Parameter { name, schema: Some(schema), .. }) = parameter {
+            shape(name, schema);
+        }
+    }
     let mut errors = Vec::from(ALWAYS);
     if operation.request_body.is_some() {
         errors.extend(BODY);
@@ -100,7 +125,7 @@ fn describe(operation: &mut Operation, is_post: bool) {
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(Some("A request that is repeated with it within 24 hours is carried out once."))
-            .schema(Some(ObjectBuilder::new().schema_type(Type::String).max_length(Some(255))))
+            .schema(Some(ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!-~]{1,255}$"))))
             .build();
         operation.parameters.get_or_insert_default().push(RefOr::T(key));
         let response = ResponseBuilder::new().build();

@@ -7,7 +7,7 @@ use kaibo_broadcast::Stream;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::input::{self, Body};
+use super::input::{self, Body, Seconds};
 use crate::{
     access::{self, PushUrl, unix_now},
     problem::Problem,
@@ -23,8 +23,8 @@ pub struct New {
     #[schema(default = "live")]
     app: String,
     stream: String,
-    #[schema(minimum = 1)]
-    expires_in_s: u64,
+    #[schema(minimum = 1, value_type = u64)]
+    expires_in_s: Seconds,
 }
 
 /// Mints a signed push URL without a broadcast.
@@ -32,7 +32,7 @@ pub struct New {
     responses((status = 200, body = PushUrl)))]
 pub async fn mint(State(server): State<Arc<Server>>, Body(new): Body<New>) -> Result<Json<PushUrl>, Problem> {
     let (app, stream) = (input::app(&new.app)?, input::name::<Stream>(&new.stream)?);
-    let valid = Duration::from_secs(new.expires_in_s);
+    let valid = Duration::from_secs(new.expires_in_s.0);
     if valid.is_zero() {
         return Err(Problem::invalid("expires_in_s is 0"));
     }

@@ -166,7 +166,8 @@ pub struct NewBan {
     /// 7 days from now unless said otherwise, 90 days at most.
     #[schema(value_type = Option<String>, format = DateTime)]
     until: Option<Time>,
-    /// For people; up to 256 characters.
+    /// For people.
+    #[schema(max_length = 256)]
     reason: String,
 }
 
