@@ -5,6 +5,7 @@ mod handle;
 mod past;
 mod peer;
 mod status;
+mod unsaved;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -19,9 +20,8 @@ use tokio::sync::oneshot;
 
 use self::{actor::Begin, handle::Command, past::Past};
 pub use self::{
-    actor::PushFacts,
     handle::{Change, Handle, Push},
-    peer::Peer,
+    peer::{Peer, PushFacts},
     status::{About, BroadcastObject, Status},
 };
 

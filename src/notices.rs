@@ -135,8 +135,14 @@ fn notice(
     NewNotice { id, broadcast, kind: kind.to_string(), at: now, body: body.to_string(), endpoints }
 }
 
-/// Stores events that follow from no transition, and tells those who listen.
+/// Stores an event that follows from no transition, and tells those who listen. If it is about a broadcast in memory,
+/// that stores it, behind its own events.
 pub async fn post(server: &Server, notice: NewNotice) {
+    let broadcast = notice.broadcast.as_ref().and_then(|id| server.broadcasts.get(id));
+    let notice = match broadcast.map(|broadcast| broadcast.tell(notice.clone())) {
+        Some(Ok(())) => return,
+        Some(Err(_)) | None => notice,
+    };
     let told = vec![notice];
     let stored = told.clone();
     match server.store.ask(move |store| store.post(&stored)).await {

@@ -66,6 +66,8 @@ pub struct Metrics {
     pub broadcasts: Gauge,
     pub record_errors: Counter,
     pub store_errors: Counter,
+    pub store_pending: Gauge,
+    pub events_dropped: Counter,
     pub webhooks_delivered: Counter,
     pub webhooks_failed: Counter,
     pub panics: Counter,
@@ -111,6 +113,16 @@ impl Metrics {
         registry.register("resumes", "Broadcasts that a returning publisher continued", self.resumes.clone());
         registry.register("record_errors", "Failed writes of recordings", self.record_errors.clone());
         registry.register("store_errors", "Transitions that could not be stored", self.store_errors.clone());
+        registry.register(
+            "store_pending",
+            "Broadcasts whose newest state could not be stored yet",
+            self.store_pending.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Events that were lost since too many waited to be stored",
+            self.events_dropped.clone(),
+        );
         registry.register("webhooks_delivered", "Webhooks that were taken", self.webhooks_delivered.clone());
         registry.register(
             "webhooks_failed",

@@ -11,14 +11,17 @@ use std::{
 use kaibo_broadcast::{
     Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State,
 };
-use kaibo_store::Error as StoreError;
-use serde_json::{Value, json};
+use kaibo_store::{Error as StoreError, NewNotice};
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{Duration, Instant, sleep, timeout_at},
+    time::{Duration, Instant, sleep, sleep_until},
 };
 
-use super::{About, COMMANDS, Change, Handle, Peer, Push, Status, handle::Command};
+use super::{
+    About, COMMANDS, Change, Handle, Peer, Push, PushFacts, Status,
+    handle::Command,
+    unsaved::{Saved, Unsaved},
+};
 use crate::{
     config,
     live::{Live, Past},
@@ -31,6 +34,10 @@ const WINDOWS_AFTER_END: u32 = 3;
 
 /// How often the status is made anew without an event: push state, duration and health change by themselves.
 const REFRESH: Duration = Duration::from_secs(1);
+
+/// How long an ended broadcast whose end can't be stored stays in memory for that: it takes some MB, and a disk that was
+/// full for longer has cost every recording more than this.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// How a broadcast comes into memory.
 pub enum Begin {
@@ -54,6 +61,9 @@ struct Actor {
     /// The accepted push: how to close it, and when its newest media came.
     accepted: Option<Accepted>,
     settings: Arc<config::App>,
+    unsaved: Unsaved,
+    /// What was stored last says that there is a recording.
+    recording_known: bool,
     forgotten: bool,
 }
 
@@ -64,25 +74,9 @@ struct Attempt {
 }
 
 struct Accepted {
-    facts: PushFacts,
+    epoch: Epoch,
     close: Option<oneshot::Sender<DownCause>>,
     newest_media: Arc<AtomicI64>,
-}
-
-/// What is told of a push.
-pub struct PushFacts {
-    pub epoch: Epoch,
-    peer: Peer,
-    since: Millis,
-}
-
-impl PushFacts {
-    pub fn to_api(&self, size: Option<(u32, u32)>, now: Millis) -> Value {
-        let (address, query) = (self.peer.address(), self.peer.query());
-        let (width, height) = size.unzip();
-        let duration_ms = now.0.saturating_sub(self.since.0);
-        json!({ "address": address, "query": query, "duration_ms": duration_ms, "width": width, "height": height })
-    }
 }
 
 /// Starts the actor of a broadcast.
@@ -124,6 +118,8 @@ pub fn spawn(
         waiting: HashMap::new(),
         accepted: None,
         settings: settings.clone(),
+        unsaved: Unsaved::default(),
+        recording_known: false,
         forgotten: false,
     };
     if matches!(begin, Begin::Boot(_)) && actor.broadcast.started_at().is_some() {
@@ -148,15 +144,18 @@ impl Actor {
                 Some(deadline) => deadline.since(now).min(REFRESH),
                 None => REFRESH,
             };
+            self.retry();
             tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(command) => self.obey(command).await,
                     // Never: the handle that the actor holds has a sender.
                     None => break,
                 },
+                saved = self.unsaved.saved() => self.note_retried(saved),
                 () = sleep(until_deadline) => {
                     self.happen(Event::Tick).await;
                     self.follow_bans().await;
+                    self.note_recording().await;
                 }
             }
         }
@@ -172,6 +171,8 @@ impl Actor {
             }
             Err(_) => {
                 self.forgotten = true;
+                // Nobody was promised anything.
+                self.unsaved = Unsaved::default();
                 self.happen(Event::Stop).await;
             }
         }
@@ -191,16 +192,35 @@ impl Actor {
         };
     }
 
-    /// The broadcast is over: its playlist stays for a while, then its memory is freed.
+    /// The broadcast is over: its playlist stays for a while, then its memory is freed. Its end is stored before that.
     async fn linger(mut self) {
         self.server.metrics.broadcasts.dec();
-        if !self.forgotten {
-            let end = Instant::now() + self.settings.hls.window.0 * WINDOWS_AFTER_END;
-            while let (false, Ok(Some(command))) =
-                (self.forgotten, timeout_at(end, self.commands.recv()).await)
-            {
-                self.obey(command).await;
+        let over = Instant::now();
+        let end = over + self.settings.hls.window.0 * WINDOWS_AFTER_END;
+        loop {
+            let now = Instant::now();
+            let shown = !self.forgotten && now < end;
+            if !shown && (!self.unsaved.is_behind() || now >= over + PATIENCE) {
+                break;
             }
+            self.retry();
+            let next = if shown { end.min(now + REFRESH) } else { now + REFRESH };
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => break,
+                },
+                saved = self.unsaved.saved() => self.note_retried(saved),
+                () = sleep_until(next) => self.note_recording().await,
+            }
+        }
+        // Whoever asked at the last moment is answered.
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            self.obey(command).await;
+        }
+        if self.unsaved.is_behind() {
+            tracing::error!(broadcast = %self.broadcast.id(), "gave up storing the end of a broadcast");
         }
         self.server.broadcasts.retire(&self.handle, !self.forgotten);
         // One that never started has nothing else that ends its media.
@@ -221,7 +241,7 @@ impl Actor {
             }
             Command::Down { epoch, cause } => {
                 self.happen(Event::Down { epoch, cause }).await;
-                self.accepted.take_if(|accepted| accepted.facts.epoch == epoch);
+                self.accepted.take_if(|accepted| accepted.epoch == epoch);
                 self.handle.live.forget_unseen(epoch);
             }
             Command::Control { event, reply } => {
@@ -231,10 +251,22 @@ impl Actor {
             Command::Change { change, reply } => {
                 let _ = reply.send(self.change(change).await);
             }
+            Command::Tell { notice } => {
+                self.keep([notice]);
+                if !self.unsaved.is_behind() {
+                    // An error is logged, and tried again.
+                    let _ = self.save().await;
+                }
+            }
             Command::Forget { reply } => {
                 self.forgotten = true;
                 if let Some(epoch) = self.broadcast.owner() {
                     self.close(epoch, DownCause::Over);
+                }
+                // A save that is under way must not bring it back, and what it is still to tell is told.
+                if self.unsaved.is_behind() {
+                    // An error is logged, and tried again.
+                    let _ = self.save().await;
                 }
                 self.handle.live.close().await;
                 let _ = reply.send(());
@@ -244,6 +276,10 @@ impl Actor {
                     self.close(epoch, DownCause::Server);
                     self.happen(Event::Down { epoch, cause: DownCause::Server }).await;
                     self.accepted = None;
+                }
+                if self.unsaved.is_behind() {
+                    // An error is logged; there is no time for another attempt.
+                    let _ = self.save().await;
                 }
                 self.handle.live.close().await;
                 let _ = reply.send(());
@@ -289,43 +325,102 @@ impl Actor {
     async fn tell_media(&mut self) {
         if let Some(accepted) = &self.accepted {
             let at = Millis(accepted.newest_media.load(Ordering::Relaxed));
-            let event = Event::Media { epoch: accepted.facts.epoch, at };
+            let event = Event::Media { epoch: accepted.epoch, at };
             let effects = self.broadcast.handle(event, self.server.clock.now());
             self.carry_out(effects, None).await;
         }
     }
 
     /// Makes the broadcast as it is now durable, before anybody can see what follows from it. If the disk can't take
-    /// it, live goes on all the same: a restart would then know an older state.
-    async fn store(&self, effects: &[Effect]) -> Result<(), StoreError> {
+    /// it, live goes on all the same, and does not wait again: [`Actor::retry`] stores it as soon as that works.
+    async fn store(&mut self, effects: &[Effect]) -> Result<(), StoreError> {
         if self.forgotten {
             return Ok(());
         }
         let now = self.server.clock.now();
         let status = Status::of(&self.broadcast, &self.about, &self.handle.live, now);
-        let push = self.accepted.as_ref().map(|accepted| &accepted.facts);
         let told = effects.iter().filter_map(|effect| match effect {
-            Effect::Announce(notice) => Some(notices::event(&self.server, notice, &status, push, now)),
+            Effect::Announce(notice) => {
+                Some(notices::event(&self.server, notice, &status, self.about.push.as_ref(), now))
+            }
             _ => None,
         });
         let told: Vec<_> = told.collect();
-        let saved = match Status::to_record(&self.broadcast, &self.about, &self.handle.live) {
-            Ok(record) => {
-                let told = told.clone();
-                self.server.store.ask(move |store| store.save(&record, &told)).await
-            }
-            Err(error) => Err(error),
-        };
+        self.keep(told);
+        if self.unsaved.is_behind() {
+            return Err(StoreError::RolledBack);
+        }
+        self.save().await
+    }
+
+    /// Puts `told` behind the events that are to be stored.
+    fn keep(&mut self, told: impl IntoIterator<Item = NewNotice>) {
+        let dropped = self.unsaved.add(told);
+        if dropped > 0 {
+            self.server.metrics.events_dropped.inc_by(dropped as u64);
+            tracing::error!(broadcast = %self.broadcast.id(), dropped, "too many events wait to be stored");
+        }
+    }
+
+    /// Stores the broadcast as it is now and the events that wait; of one that is forgotten the events alone.
+    async fn save(&mut self) -> Result<(), StoreError> {
+        if self.unsaved.is_saving() {
+            let saved = self.unsaved.saved().await;
+            self.note_retried(saved);
+        }
+        self.begin_save();
+        let saved = self.unsaved.saved().await;
+        self.note_saved(saved)
+    }
+
+    fn begin_save(&mut self) {
+        let recorded = self.handle.live.is_recorded();
+        let record = (!self.forgotten)
+            .then(|| Status::to_record(&self.broadcast, &self.about, &self.handle.live))
+            .transpose();
+        self.recording_known = recorded;
+        self.unsaved.begin(&self.server.store, self.broadcast.id(), record);
+    }
+
+    /// Makes the next attempt if the last save failed and it is time.
+    fn retry(&mut self) {
+        if self.unsaved.is_due() {
+            self.begin_save();
+        }
+    }
+
+    fn note_retried(&mut self, saved: Saved) {
+        // An error is logged, and tried again.
+        let _ = self.note_saved(saved);
+    }
+
+    fn note_saved(&mut self, (events, saved): Saved) -> Result<(), StoreError> {
+        let broadcast = self.broadcast.id();
         match saved {
             Ok(sequences) => {
-                self.server.tell(told, &sequences);
+                let was_behind = self.unsaved.is_behind();
+                if self.unsaved.stored(&events) && was_behind {
+                    tracing::info!(%broadcast, "stored at last");
+                }
+                self.server.tell(events, &sequences);
                 Ok(())
             }
             Err(error) => {
                 self.server.metrics.store_errors.inc();
-                tracing::error!(broadcast = %self.broadcast.id(), %error, "can't store a broadcast");
+                if self.unsaved.failed(&self.server.metrics.store_pending) {
+                    tracing::error!(%broadcast, %error, "can't store a broadcast; it is tried again");
+                }
                 Err(error)
             }
+        }
+    }
+
+    /// A recording that begins between two transitions is known after a restart, too.
+    async fn note_recording(&mut self) {
+        if self.handle.live.is_recorded() && !self.recording_known {
+            // An error is logged, and tried again.
+            let _ = self.store(&[]).await;
+            self.show();
         }
     }
 
@@ -379,9 +474,8 @@ impl Actor {
                 Effect::Announce(notice) => self.announce(&notice),
                 Effect::Forget => {
                     self.forgotten = true;
-                    let id = self.broadcast.id().clone();
-                    // What can't be deleted now is ended at the next start.
-                    let _ = self.server.store.ask(move |store| store.delete(&id)).await;
+                    // An error is logged, and tried again.
+                    let _ = self.save().await;
                 }
                 Effect::Conflict(what) => conflict = Some(what),
             }
@@ -413,8 +507,8 @@ impl Actor {
         let (close, closing) = oneshot::channel();
         let now = self.server.clock.now();
         let newest_media = Arc::new(AtomicI64::new(now.0));
-        let facts = PushFacts { epoch, peer, since: now };
-        self.accepted = Some(Accepted { facts, close: Some(close), newest_media: newest_media.clone() });
+        self.about.push = Some(PushFacts::new(epoch, peer, now));
+        self.accepted = Some(Accepted { epoch, close: Some(close), newest_media: newest_media.clone() });
         let push = Push { epoch, broadcast: self.handle.clone(), closing, newest_media };
         // If the publisher has gone away meanwhile, its probe runs out.
         let _ = reply.send(Ok(push));
@@ -424,7 +518,7 @@ impl Actor {
         if let Some(close) = self
             .accepted
             .as_mut()
-            .filter(|accepted| accepted.facts.epoch == epoch)
+            .filter(|accepted| accepted.epoch == epoch)
             .and_then(|accepted| accepted.close.take())
         {
             // An error is a publisher who is gone already.

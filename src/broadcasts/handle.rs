@@ -8,6 +8,7 @@ use std::sync::{
 use kaibo_broadcast::{
     App, BroadcastId, CommandConflict, DownCause, Epoch, Event, Millis, Publish, Refusal, Stream,
 };
+use kaibo_store::NewNotice;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{Peer, Status};
@@ -47,6 +48,10 @@ pub enum Command {
     Change {
         change: Change,
         reply: oneshot::Sender<Result<(), CommandConflict>>,
+    },
+    /// Something that follows from no transition is to be told, after everything that does.
+    Tell {
+        notice: NewNotice,
     },
     /// It is over, and is to leave nothing behind; answered once nobody writes to its recording.
     Forget {
@@ -138,6 +143,17 @@ impl Handle {
         // is news.
         status.mark_unchanged();
         status
+    }
+
+    /// Has something told of it. Where it is gone or has no time, the caller gets it back.
+    pub fn tell(&self, notice: NewNotice) -> Result<(), NewNotice> {
+        match self.commands.try_reserve() {
+            Ok(place) => {
+                place.send(Command::Tell { notice });
+                Ok(())
+            }
+            Err(_) => Err(notice),
+        }
     }
 
     /// Asks for `event` on behalf of the API.

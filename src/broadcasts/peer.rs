@@ -2,11 +2,15 @@
 
 use std::net::IpAddr;
 
+use kaibo_broadcast::{Epoch, Millis};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
 /// Characters of a query that are passed on: what backends put into push URLs is shorter.
 const QUERY: usize = 1024;
 
 /// The publisher's end of a push.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     address: IpAddr,
     /// The query of its URL without the signature.
@@ -26,6 +30,27 @@ impl Peer {
     /// Without the signature.
     pub fn query(&self) -> &str {
         &self.query
+    }
+}
+
+/// What is told of a push; stored with its broadcast, so that a restart of the server can tell how it ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PushFacts {
+    pub epoch: Epoch,
+    peer: Peer,
+    since: Millis,
+}
+
+impl PushFacts {
+    pub fn new(epoch: Epoch, peer: Peer, since: Millis) -> Self {
+        Self { epoch, peer, since }
+    }
+
+    pub fn to_api(&self, size: Option<(u32, u32)>, now: Millis) -> Value {
+        let (address, query) = (self.peer.address(), self.peer.query());
+        let (width, height) = size.unzip();
+        let duration_ms = now.0.saturating_sub(self.since.0);
+        json!({ "address": address, "query": query, "duration_ms": duration_ms, "width": width, "height": height })
     }
 }
 

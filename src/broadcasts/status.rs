@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::PushFacts;
 use crate::{
     access::{Addresses, PlayUrls, PushUrl, play_urls, rfc3339},
     live::Live,
@@ -24,19 +25,24 @@ pub struct About {
     pub title: String,
     /// Whether it is to be recorded, where that was said.
     pub record: Option<bool>,
+    /// The newest accepted push.
+    pub push: Option<PushFacts>,
+    /// What was known before a restart: the size of the picture, and whether there is a recording.
+    size: Option<(u32, u32)>,
+    recorded: bool,
     /// What a later version has stored with it, to be handed back to that version.
     more: Map<String, Value>,
 }
 
 impl About {
     pub fn new(title: String, record: Option<bool>) -> Self {
-        Self { title, record, more: Map::new() }
+        Self { title, record, ..Self::default() }
     }
 
     /// Of a broadcast that the store knows.
     pub fn of_record(record: &Record) -> Self {
-        let extra = Extra::of_record(record);
-        Self { title: record.title.clone(), record: extra.record, more: extra.more }
+        let Extra { recorded, size, record: wish, push, more } = Extra::of_record(record);
+        Self { title: record.title.clone(), record: wish, push, size, recorded, more }
     }
 }
 
@@ -153,6 +159,7 @@ struct Extra {
     recorded: bool,
     size: Option<(u32, u32)>,
     record: Option<bool>,
+    push: Option<PushFacts>,
     #[serde(flatten)]
     more: Map<String, Value>,
 }
@@ -162,9 +169,10 @@ impl Extra {
         let tracks = live.tracks();
         let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
         Self {
-            recorded: live.is_recorded(),
-            size: video.map(|video| (video.width, video.height)),
+            recorded: about.recorded || live.is_recorded(),
+            size: video.map(|video| (video.width, video.height)).or(about.size),
             record: about.record,
+            push: about.push.clone(),
             more: about.more.clone(),
         }
     }
