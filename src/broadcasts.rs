@@ -67,7 +67,7 @@ impl Broadcasts {
     /// What is known of the newest broadcast of a name.
     pub fn named_status(&self, app: &App, stream: &Stream) -> Option<Arc<Status>> {
         let now = self.named(app, stream).map(|handle| handle.status());
-        now.or_else(|| self.past().by_name.get(&(app.clone(), stream.clone())).cloned())
+        now.or_else(|| self.past().newest(&(app.clone(), stream.clone())).cloned())
     }
 
     /// The broadcast `id`, while its media is in memory.
@@ -182,7 +182,7 @@ impl Broadcasts {
         let entry = self.by_name.entry((app.clone(), stream.clone()));
         let status = match &entry {
             Entry::Occupied(known) => Some(known.get().status()),
-            Entry::Vacant(_) => self.past().by_name.get(entry.key()).cloned(),
+            Entry::Vacant(_) => self.past().newest(entry.key()).cloned(),
         };
         let door = kaibo_broadcast::Door {
             banned_until: server.bans.until(app, stream, server.clock.now()),
@@ -193,6 +193,8 @@ impl Broadcasts {
         match (door.admit(publish, server.clock.now())?, entry) {
             (kaibo_broadcast::Admission::Join, Entry::Occupied(known)) => Ok(known.get().clone()),
             (_, entry) => {
+                // The new one may leave no trace; the one before it still bars its keys then.
+                self.past_takes(&entry);
                 let id = new_id();
                 let broadcast = Broadcast::ad_hoc(
                     id.clone(),
@@ -234,6 +236,7 @@ impl Broadcasts {
         {
             return Err(StoreError::NameTaken { app, stream });
         }
+        self.past_takes(&entry);
         let settings = &server.app_settings(app.as_str());
         let mut policy = policy(server, settings);
         policy.resume_window = resume_window.unwrap_or(policy.resume_window);
@@ -265,9 +268,7 @@ impl Broadcasts {
     /// Takes a broadcast that is over out of memory, once nobody writes to its recording. Its name remembers the keys
     /// that it was stopped with: their encoders still knock.
     pub async fn forget(&self, known: &Status) {
-        let Status { id, app, stream, .. } = known;
-        let newest = self.named_status(app, stream).is_some_and(|newest| newest.id == *id);
-        if let Some(handle) = self.get(id) {
+        if let Some(handle) = self.get(&known.id) {
             let (reply, done) = oneshot::channel();
             if handle.commands.send(Command::Forget { reply }).await.is_ok() {
                 // An error means that it is gone already.
@@ -275,10 +276,13 @@ impl Broadcasts {
             }
             self.retire(&handle, false);
         }
-        let mut past = self.past();
-        past.order.retain(|status| status.id != *id);
-        if newest {
-            past.push(Arc::new(Status { recorded: false, ..known.clone() }));
+        self.past().delete(known);
+    }
+
+    /// What is known by its name is over, and another one is about to take its place.
+    fn past_takes(&self, entry: &Entry<'_, (App, Stream), Arc<Handle>>) {
+        if let Entry::Occupied(known) = entry {
+            self.past().push(known.get().status());
         }
     }
 

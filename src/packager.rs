@@ -80,10 +80,20 @@ pub struct Outlet<F> {
 /// What viewers find when they come.
 #[derive(Default)]
 struct Door {
-    /// The blocks, while there is a packager; and the packager.
-    blocks: Option<(Ring<Shared>, AbortHandle)>,
+    /// The packager, while there is one.
+    packager: Option<Running>,
+    /// How many there were.
+    started: u64,
     /// Nobody may watch.
     shut: bool,
+}
+
+/// A packager, as its viewers see it.
+struct Running {
+    /// Tells it from those before and after it.
+    number: u64,
+    blocks: Ring<Shared>,
+    task: AbortHandle,
 }
 
 impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
@@ -94,16 +104,18 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
     /// A new viewer: it gets the blocks since the newest keyframe at once.
     pub fn join(self: &Arc<Self>, frames: &Ring<Queued>) -> Cursor<Shared> {
         let mut door = self.lock();
-        if let Some((ring, _)) = &door.blocks {
-            return ring.cursor(Start::Keyframe);
+        if let Some(running) = &door.packager {
+            return running.blocks.cursor(Start::Keyframe);
         }
         let (publisher, made) = ring(self.gathering.limits);
         let cursor = made.cursor(Start::Keyframe);
         // Without a packager the blocks end before the first.
         if !door.shut {
             let frames = frames.cursor(Start::Keyframe);
-            let packager = tokio::spawn(self.clone().package(frames, publisher, made.clone()));
-            door.blocks = Some((made, packager.abort_handle()));
+            door.started += 1;
+            let number = door.started;
+            let packager = tokio::spawn(self.clone().package(number, frames, publisher, made.clone()));
+            door.packager = Some(Running { number, blocks: made, task: packager.abort_handle() });
         }
         cursor
     }
@@ -112,8 +124,8 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
     pub fn shut(&self) {
         let mut door = self.lock();
         door.shut = true;
-        if let Some((_, packager)) = door.blocks.take() {
-            packager.abort();
+        if let Some(running) = door.packager.take() {
+            running.task.abort();
         }
     }
 
@@ -124,6 +136,7 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
 
     async fn package(
         self: Arc<Self>,
+        number: u64,
         mut frames: Cursor<Queued>,
         blocks: Publisher<Shared>,
         made: Ring<Shared>,
@@ -163,23 +176,28 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
             }
             if made.cursors() > 0 {
                 watched = Instant::now();
-            } else if watched.elapsed() > IDLE && self.retire(&made) {
+            } else if watched.elapsed() > IDLE && self.retire(number, &made) {
                 return;
             }
         }
         share(packager.flush());
         // Whoever joins from now on starts another packager; those who are here read to the end.
-        self.lock().blocks = None;
+        self.leave(number);
     }
 
     /// Gives up, unless somebody joined in the meantime.
-    fn retire(&self, made: &Ring<Shared>) -> bool {
+    fn retire(&self, number: u64, made: &Ring<Shared>) -> bool {
         let mut door = self.lock();
         let unwatched = made.cursors() == 0;
         if unwatched {
-            door.blocks = None;
+            door.packager.take_if(|running| running.number == number);
         }
         unwatched
+    }
+
+    /// Packager `number` ends. One that was shut out may have a successor already, whose viewers are its own.
+    fn leave(&self, number: u64) {
+        self.lock().packager.take_if(|running| running.number == number);
     }
 
     fn lock(&self) -> MutexGuard<'_, Door> {
@@ -192,5 +210,29 @@ async fn due(at: Option<Instant>) {
     match at {
         Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kaibo_container::flv::Flv;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_packager_that_was_shut_out_leaves_its_successor_alone() {
+        let limits = Limits { bytes: 1 << 20, millis: 1000, entries: 100 };
+        let (_publisher, frames) = ring(limits);
+        let (batch, hold) = (Duration::ZERO, Duration::from_secs(10));
+        let outlet = Outlet::new(Flv::default(), Gathering { batch, hold, limits });
+        let _before = outlet.join(&frames);
+        outlet.shut();
+        outlet.reopen();
+        let _after = outlet.join(&frames);
+        // The first one, which was about to end by itself when it was shut out.
+        outlet.leave(1);
+        assert_eq!(outlet.lock().packager.as_ref().map(|running| running.number), Some(2));
+        outlet.leave(2);
+        assert!(outlet.lock().packager.is_none());
     }
 }

@@ -1,12 +1,13 @@
 //! Every recording of the server: where they are, what they hold, and how long they stay.
 
+mod lately;
 mod writing;
 
 use std::{
     collections::HashSet,
     io::{self, Read},
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -22,7 +23,7 @@ use tokio::{
 };
 
 pub use self::writing::start;
-use self::writing::tell_ready;
+use self::{lately::Lately, writing::tell_ready};
 use crate::{
     access::unix_now,
     live::{Live, Past},
@@ -36,9 +37,6 @@ const SWEEP: Duration = Duration::from_secs(3600);
 /// this: a receiver that was added in the meantime need not learn of the year before.
 const TOLD_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Final recordings whose index is kept in memory: 12 h take 1.5 MiB each.
-const READ: usize = 32;
-
 /// How long the last picture before a restart is taken to be shown.
 const PICTURE: Span = Span::from_millis(40);
 
@@ -46,8 +44,8 @@ const PICTURE: Span = Span::from_millis(40);
 pub struct Recordings {
     disk: kaibo_replay::Recordings,
     growing: DashMap<Id, Growing>,
-    /// Read lately, the newest last.
-    read: Mutex<Vec<(Id, Arc<Recording>)>>,
+    /// Final ones.
+    read: Lately<Arc<Recording>>,
 }
 
 /// A recording that is being written.
@@ -90,7 +88,7 @@ impl Recordings {
             Ok(disk)
         });
         let disk = blocking(opened).await?;
-        Ok(Self { disk, growing: DashMap::new(), read: Mutex::default() })
+        Ok(Self { disk, growing: DashMap::new(), read: Lately::default() })
     }
 
     /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`. Nothing
@@ -147,16 +145,13 @@ impl Recordings {
         if let Some(growing) = self.growing.get(id) {
             return Ok(Replay::Growing(growing.clone()));
         }
-        if let Some((_, recording)) = self.lock().iter().find(|(known, _)| known == id) {
-            return Ok(Replay::Final(recording.clone()));
-        }
+        let reading = match self.read.find(id) {
+            Ok(recording) => return Ok(Replay::Final(recording)),
+            Err(reading) => reading,
+        };
         let recording = Arc::new(self.read_index(id).await?);
         if recording.finished().is_some() {
-            let mut read = self.lock();
-            if read.len() >= READ {
-                read.remove(0);
-            }
-            read.push((id.clone(), recording.clone()));
+            self.read.keep(reading, id, recording.clone());
         }
         Ok(Replay::Final(recording))
     }
@@ -239,7 +234,7 @@ impl Recordings {
         let Ok(id) = id.as_ref().parse::<Id>() else { return Ok(()) };
         let (disk, doomed) = (self.disk.clone(), id.clone());
         let deleted = blocking(spawn_blocking(move || disk.delete(&doomed))).await;
-        self.lock().retain(|(known, _)| *known != id);
+        self.read.deleted(&id);
         match deleted {
             Err(Error::Missing(_)) => Ok(()),
             deleted => deleted,
@@ -256,8 +251,9 @@ impl Recordings {
             if now.since(Millis(finished.wall.0)) <= retention {
                 continue;
             }
-            self.lock().retain(|(known, _)| *known != entry.id);
-            match self.disk.delete(&entry.id) {
+            let deleted = self.disk.delete(&entry.id);
+            self.read.deleted(&entry.id);
+            match deleted {
                 Ok(()) => {
                     tracing::info!(recording = %entry.id, "deleted: past its retention");
                     expired.push(entry.id);
@@ -266,10 +262,6 @@ impl Recordings {
             }
         }
         Ok(expired)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Id, Arc<Recording>)>> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

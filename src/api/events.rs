@@ -62,37 +62,40 @@ impl HttpBody for Stream {
 }
 
 /// Reads everything from the store, in its order; what is told live only says that there is something to read.
-async fn tell(server: Arc<Server>, mut last: Option<u64>, events: mpsc::Sender<Bytes>) {
+async fn tell(server: Arc<Server>, after: Option<u64>, events: mpsc::Sender<Bytes>) {
     let mut live = server.events.subscribe();
     let mut stopping = server.stopping();
+    // Asked for after the subscription and before the listener knows that it is heard: it misses nothing from there on.
+    let last = match after {
+        Some(after) => Ok(after),
+        None => server.store.ask(|store| store.newest()).await,
+    };
+    let mut last = match last {
+        Ok(last) => last,
+        Err(error) => return tracing::error!(%error, "events can't be read"),
+    };
     // Shows the listener that it is heard.
     if events.send(Bytes::from_static(b":\n\n")).await.is_err() {
         return;
     }
     loop {
-        if let Some(after) = last {
-            let page = match server.store.ask(move |store| store.notices(after, PAGE)).await {
-                Ok(page) => page,
-                Err(error) => {
-                    // The listener comes back with the last id that it saw.
-                    tracing::error!(%error, "events can't be read");
-                    return;
-                }
-            };
-            for notice in &page {
-                if events.send(event(notice)).await.is_err() {
-                    return;
-                }
-                last = Some(notice.sequence);
+        let page = match server.store.ask(move |store| store.notices(last, PAGE)).await {
+            Ok(page) => page,
+            // The listener comes back with the last id that it saw.
+            Err(error) => return tracing::error!(%error, "events can't be read"),
+        };
+        for notice in &page {
+            if events.send(event(notice)).await.is_err() {
+                return;
             }
-            if page.len() == PAGE {
-                continue;
-            }
+            last = notice.sequence;
+        }
+        if page.len() == PAGE {
+            continue;
         }
         tokio::select! {
             news = timeout(BEAT, live.recv()) => match news {
-                Ok(Ok(notice)) => last = last.or(notice.sequence.checked_sub(1)),
-                Ok(Err(RecvError::Lagged(_))) => {}
+                Ok(Ok(_) | Err(RecvError::Lagged(_))) => {}
                 Ok(Err(RecvError::Closed)) => return,
                 // A comment.
                 Err(_) => if events.send(Bytes::from_static(b":\n\n")).await.is_err() { return },

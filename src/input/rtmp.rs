@@ -83,6 +83,8 @@ pub struct Session {
     stream: socket::Stream,
     connection: Connection,
     input: BytesMut,
+    /// What came last, until what is to be sent because of it was sent.
+    event: Option<Result<Event, kaibo_rtmp::Error>>,
     /// What the connection wants sent and the socket has not taken yet.
     output: BytesMut,
     received: u64,
@@ -100,6 +102,7 @@ impl Session {
             stream,
             connection: Connection::new(limits),
             input: BytesMut::new(),
+            event: None,
             output: BytesMut::new(),
             received: 0,
         }
@@ -145,14 +148,16 @@ impl Session {
         }
     }
 
-    /// The next event, reading and answering as needed.
+    /// The next event, reading and answering as needed. Cancelling loses nothing.
     pub async fn next_event(&mut self) -> Result<Event, Ended> {
         loop {
-            let event = self.connection.receive(&mut self.input);
             // What was said before an error is still to be sent, and never waits for more input.
+            if self.event.is_none() {
+                self.event = self.connection.receive(&mut self.input).transpose();
+            }
             self.flush().await?;
-            if let Some(event) = event? {
-                return Ok(event);
+            if let Some(event) = self.event.take() {
+                return Ok(event?);
             }
             self.read().await?;
         }

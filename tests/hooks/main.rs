@@ -8,6 +8,7 @@
 )]
 
 mod receiver;
+mod sick_store;
 #[allow(dead_code, reason = "the server's own tests need more of it")]
 #[path = "../server/support/mod.rs"]
 mod support;

@@ -172,6 +172,9 @@ pub trait Outbox {
     /// The endpoints that are sent nothing.
     fn disabled_endpoints(&self) -> Result<Vec<DisabledEndpoint>, Error>;
 
+    /// The [`Notice::sequence`] of the newest notice; 0 if there is none.
+    fn newest(&self) -> Result<u64, Error>;
+
     /// The notices after `sequence`, oldest first, for a client that was away.
     fn notices(&self, after: u64, limit: usize) -> Result<Vec<Notice>, Error>;
 }

@@ -1,7 +1,7 @@
 //! A server of one's own.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     fs::{self, File},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -30,6 +30,8 @@ pub struct Kaibo {
     pub at: Addresses,
     /// Every `txSecret` handed out, none of which may ever be logged.
     secrets: RefCell<Vec<String>>,
+    /// The test makes trouble of which the log has to tell.
+    troubled: Cell<bool>,
 }
 
 /// What `run.json` says.
@@ -51,9 +53,15 @@ impl Kaibo {
         let [rtmp, http, api] = [any_port(), any_port(), any_port()];
         let free = Addresses { rtmp, http, api, rtmps: String::new(), https: String::new() };
         let process = spawn(&folder, &free);
-        let mut server = Self { folder, process, at: free, secrets: RefCell::default() };
+        let mut server =
+            Self { folder, process, at: free, secrets: RefCell::default(), troubled: Cell::default() };
         server.at = server.listening();
         server
+    }
+
+    /// From now on errors in the log are what the test wants to see.
+    pub fn expect_errors(&self) {
+        self.troubled.set(true);
     }
 
     /// As after a power cut of the process: nothing is said, nothing is closed.
@@ -195,7 +203,8 @@ impl Drop for Kaibo {
             eprintln!("--- the server's log ---\n{log}--- end of the log ---");
             return;
         }
-        for trouble in ["panicked", "ERROR"] {
+        let troubles: &[&str] = if self.troubled.get() { &["panicked"] } else { &["panicked", "ERROR"] };
+        for &trouble in troubles {
             assert!(!log.contains(trouble), "the log tells of trouble:\n{log}");
         }
         let secrets = self.secrets.borrow();

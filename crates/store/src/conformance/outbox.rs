@@ -137,6 +137,7 @@ pub(crate) fn deliveries_are_listed_with_their_results(store: &mut impl Store) {
 }
 
 pub(crate) fn a_client_that_was_away_gets_the_notices_it_missed(store: &mut impl Store) {
+    assert_eq!(store.newest().unwrap(), 0);
     let posted = store.post(&["n1", "n2", "n3"].map(|id| notice(id, None, &[]))).unwrap();
     assert!(posted.is_sorted_by(|a, b| a < b), "{posted:?}");
     let missed = store.notices(posted[0], 10).unwrap();
@@ -144,6 +145,7 @@ pub(crate) fn a_client_that_was_away_gets_the_notices_it_missed(store: &mut impl
     assert_eq!((&*missed[0].id, missed[0].at, &*missed[0].kind), ("n2", at(0), "broadcast.started"));
     assert_eq!(store.notices(0, 2).unwrap().len(), 2);
     assert_eq!(store.notices(u64::MAX, 10).unwrap(), []);
+    assert_eq!(store.newest().unwrap(), posted[2]);
 }
 
 pub(crate) fn what_was_to_be_told_of_a_deleted_broadcast_is_told(store: &mut impl Store) {

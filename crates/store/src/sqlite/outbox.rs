@@ -195,6 +195,14 @@ impl Outbox for Sqlite {
         })
     }
 
+    fn newest(&self) -> Result<u64, Error> {
+        let newest: Option<u64> = self
+            .connection
+            .prepare_cached("SELECT max(sequence) FROM notice")?
+            .query_row([], |row| row.get(0))?;
+        Ok(newest.unwrap_or(0))
+    }
+
     fn notices(&self, after: u64, limit: usize) -> Result<Vec<Notice>, Error> {
         // A client may say any number.
         let after = i64::try_from(after).unwrap_or(i64::MAX);

@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::Sqlite;
 use crate::{
-    Error, Pruned,
+    Error, Outbox, Pruned,
     answer::ANSWERS,
     outbox::{NOTICE_AGE, NOTICES},
 };
@@ -37,11 +37,7 @@ impl Sqlite {
     /// Removes the oldest notices; how many, and how many deliveries never happened thereby.
     fn prune_notices(&self, now: Millis) -> Result<(usize, usize), Error> {
         // Sequences may skip, so there are no more than this many notices after it.
-        let newest: Option<u64> = self
-            .connection
-            .prepare_cached("SELECT max(sequence) FROM notice")?
-            .query_row([], |row| row.get(0))?;
-        let surplus = newest.unwrap_or(0).saturating_sub(NOTICES);
+        let surplus = self.newest()?.saturating_sub(NOTICES);
         let last: Option<u64> = self
             .connection
             .prepare_cached(
