@@ -4,6 +4,7 @@ mod actor;
 mod handle;
 mod past;
 mod peer;
+mod prune;
 mod status;
 mod unsaved;
 

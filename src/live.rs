@@ -61,6 +61,8 @@ pub struct Live {
     playlists: cache::Zipped,
     ts: cache::TsSegments,
     recorder: Mutex<Option<JoinHandle<()>>>,
+    /// There is a recording, or one is just being opened.
+    recorded: watch::Sender<bool>,
     end_reason: OnceLock<EndReason>,
     viewers: Family<Protocol, Gauge>,
 }
@@ -117,6 +119,7 @@ impl Live {
             playlists: cache::Zipped::default(),
             ts: cache::TsSegments::default(),
             recorder: Mutex::new(None),
+            recorded: watch::Sender::new(false),
             end_reason: OnceLock::new(),
             viewers: Family::default(),
             frames: reader,
@@ -172,6 +175,7 @@ impl Live {
     /// Writes the broadcast to the disk from here on.
     pub fn record(self: &Arc<Self>, server: &Arc<Server>, broadcast: &Broadcast, settings: &config::App) {
         let cuts = self.cuts.cursor(Start::Oldest);
+        self.note_recorded(true);
         let task = recorder::start(server, broadcast, settings.record.sync.0, cuts, self.clone());
         *self.recorder.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
@@ -191,9 +195,30 @@ impl Live {
         self.end_reason.get().copied()
     }
 
-    /// There is a recording.
+    /// There is a recording. One that is just being opened counts, until that fails.
     pub fn is_recorded(&self) -> bool {
-        self.recorder.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        *self.recorded.borrow()
+    }
+
+    /// Returns when [`Live::is_recorded`] is no longer `known`.
+    pub async fn recorded_changes(&self, known: bool) {
+        // An error can't be: the sender is here.
+        let _ = self.recorded.subscribe().wait_for(|recorded| *recorded != known).await;
+    }
+
+    /// The recorder has opened the recording, or could not.
+    pub fn note_recorded(&self, recorded: bool) {
+        self.recorded.send_replace(recorded);
+    }
+
+    /// Returns when the last segment is cut.
+    pub async fn ended(&self) {
+        let mut changes = self.changes.subscribe();
+        while !self.window().ended() {
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     /// The newest decoder parameters.

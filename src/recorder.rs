@@ -156,6 +156,13 @@ impl Recordings {
         Ok(Replay::Final(recording))
     }
 
+    /// Those of `ids` that have no recording on the disk.
+    pub async fn without(&self, ids: Vec<BroadcastId>) -> Result<Vec<BroadcastId>, Error> {
+        let disk = self.disk.clone();
+        let absent = move |id: &BroadcastId| id.as_ref().parse().is_ok_and(|id: Id| !disk.contains(&id));
+        blocking(spawn_blocking(move || Ok(ids.into_iter().filter(absent).collect()))).await
+    }
+
     /// The bytes of a segment.
     pub async fn segment(&self, id: &Id, segment: Segment) -> Result<Bytes, Error> {
         let (disk, id) = (self.disk.clone(), id.clone());

@@ -284,11 +284,13 @@ fn lock(folder: &Path) -> io::Result<File> {
 async fn prune(server: Arc<Server>) {
     let mut stopping = server.stopping();
     let mut ticks = interval(PRUNE);
+    let mut walked = None;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
             () = stopping.wait() => return,
         }
+        walked = server.broadcasts.prune(&server, walked).await;
         loop {
             let now = server.clock.now();
             match server.store.ask(move |store| store.prune(now)).await {

@@ -62,8 +62,8 @@ struct Actor {
     accepted: Option<Accepted>,
     settings: Arc<config::App>,
     unsaved: Unsaved,
-    /// What was stored last says that there is a recording.
-    recording_known: bool,
+    /// There is a recording, as far as was noticed.
+    recorded: bool,
     forgotten: bool,
 }
 
@@ -108,7 +108,7 @@ pub fn spawn(
         commands,
         status: watched,
     });
-    let actor = Actor {
+    let mut actor = Actor {
         server: server.clone(),
         broadcast,
         about,
@@ -119,7 +119,7 @@ pub fn spawn(
         accepted: None,
         settings: settings.clone(),
         unsaved: Unsaved::default(),
-        recording_known: false,
+        recorded: false,
         forgotten: false,
     };
     if matches!(begin, Begin::Boot(_)) && actor.broadcast.started_at().is_some() {
@@ -152,10 +152,10 @@ impl Actor {
                     None => break,
                 },
                 saved = self.unsaved.saved() => self.note_retried(saved),
+                () = self.handle.live.recorded_changes(self.recorded) => self.note_recording().await,
                 () = sleep(until_deadline) => {
                     self.happen(Event::Tick).await;
                     self.follow_bans().await;
-                    self.note_recording().await;
                 }
             }
         }
@@ -211,7 +211,8 @@ impl Actor {
                     None => break,
                 },
                 saved = self.unsaved.saved() => self.note_retried(saved),
-                () = sleep_until(next) => self.note_recording().await,
+                () = self.handle.live.recorded_changes(self.recorded) => self.note_recording().await,
+                () = sleep_until(next) => {}
             }
         }
         // Whoever asked at the last moment is answered.
@@ -374,11 +375,9 @@ impl Actor {
     }
 
     fn begin_save(&mut self) {
-        let recorded = self.handle.live.is_recorded();
         let record = (!self.forgotten)
             .then(|| Status::to_record(&self.broadcast, &self.about, &self.handle.live))
             .transpose();
-        self.recording_known = recorded;
         self.unsaved.begin(&self.server.store, self.broadcast.id(), record);
     }
 
@@ -415,13 +414,12 @@ impl Actor {
         }
     }
 
-    /// A recording that begins between two transitions is known after a restart, too.
+    /// A recording that begins or fails between two transitions is known after a restart, too.
     async fn note_recording(&mut self) {
-        if self.handle.live.is_recorded() && !self.recording_known {
-            // An error is logged, and tried again.
-            let _ = self.store(&[]).await;
-            self.show();
-        }
+        self.recorded = self.handle.live.is_recorded();
+        // An error is logged, and tried again.
+        let _ = self.store(&[]).await;
+        self.show();
     }
 
     /// Stores what the machine came to, then does what it says.
@@ -496,9 +494,10 @@ impl Actor {
         });
     }
 
-    fn record(&self) {
+    fn record(&mut self) {
         if self.about.record.unwrap_or(self.settings.record.enabled) {
             self.handle.live.record(&self.server, &self.broadcast, &self.settings);
+            self.recorded = true;
         }
     }
 

@@ -64,7 +64,7 @@ pub struct Status {
     pub resumes: u32,
     /// Width and height of the picture, once known.
     pub size: Option<(u32, u32)>,
-    /// There is, or will be, a replay.
+    /// There is a replay, or one is being written.
     pub recorded: bool,
     /// Credentials that may not open another broadcast of this name.
     pub barred: Vec<Fingerprint>,

@@ -1,6 +1,9 @@
 //! The frames of a broadcast, cut into segments: for the recorder first, then for the viewers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use kaibo_container::{segment::Cut, segmenter::Segmenter};
 use kaibo_hub::{Entry, Next, Publisher, Start};
@@ -76,7 +79,8 @@ impl Live {
     /// What viewers have seen must be there after a restart: a number that is given twice is served stale by every
     /// cache. So the recorder comes first, as long as its disk keeps up; live doesn't wait for a sick one.
     async fn wait_for_recorder(&self, number: u64) {
-        if !self.is_recorded() {
+        // One that is about to open its recording is waited for, too.
+        if self.recorder.lock().unwrap_or_else(PoisonError::into_inner).is_none() {
             return;
         }
         let mut written = self.written.subscribe();

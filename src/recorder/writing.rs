@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kaibo_broadcast::{Broadcast, BroadcastId};
+use kaibo_container::segment::Cut;
 use kaibo_hub::{Cursor, Next};
 use kaibo_media::UnixMillis;
 use kaibo_replay::{Error, Finished, Id, Meta, Writer};
@@ -24,6 +25,9 @@ use crate::{
 /// How often it is told, at the most, that a part of a broadcast is lost.
 const LOSSES: Duration = Duration::from_secs(60);
 
+/// A recording that can't be opened is tried again after this time.
+const REOPEN: Duration = Duration::from_secs(5);
+
 /// A broadcast whose recording is final has ended a moment ago.
 const SOON: Duration = Duration::from_secs(5);
 
@@ -41,20 +45,8 @@ pub fn start(
         let Ok(id) = id.parse::<Id>() else { return };
         let meta =
             Meta { app: app.to_string(), stream: stream.to_string(), started: UnixMillis(unix_now().0) };
-        let (disk, named) = (server.recordings.disk.clone(), id.clone());
-        let opened = spawn_blocking(move || match disk.create(&named, meta) {
-            // The broadcast goes on after a restart, and so does its recording.
-            Err(Error::Exists(_)) => disk.reopen(&named, UnixMillis(unix_now().0)),
-            created => created,
-        });
-        let writer = match blocking(opened).await {
-            Ok(writer) => writer,
-            Err(error) => {
-                server.metrics.record_errors.inc();
-                tracing::error!(recording = %id, %error, "this broadcast is not recorded");
-                return;
-            }
-        };
+        let Some(writer) = open(&server, &id, &meta, &live).await else { return };
+        live.note_recorded(true);
         server
             .recordings
             .growing
@@ -67,6 +59,7 @@ pub fn start(
             metrics: server.metrics.clone(),
             losing: false,
             told_of_loss: None,
+            skipped: None,
         };
         let finished = recorder.run(cuts, &live, &server).await;
         server.recordings.growing.remove(&id);
@@ -74,6 +67,39 @@ pub fn start(
             tell_ready(&server, &id, &finished).await;
         }
     })
+}
+
+/// Opens the recording, for as long as the broadcast lasts: until then its newest cuts wait in their ring.
+async fn open(server: &Server, id: &Id, meta: &Meta, live: &Live) -> Option<Writer> {
+    let (mut told, mut ended) = (false, false);
+    loop {
+        let (disk, named, meta) = (server.recordings.disk.clone(), id.clone(), meta.clone());
+        let opened = spawn_blocking(move || match disk.create(&named, meta) {
+            // The broadcast goes on after a restart, and so does its recording.
+            Err(Error::Exists(_)) => disk.reopen(&named, UnixMillis(unix_now().0)),
+            created => created,
+        });
+        match blocking(opened).await {
+            Ok(writer) => {
+                if told {
+                    tracing::info!(recording = %id, "recording begins");
+                }
+                return Some(writer);
+            }
+            Err(error) => {
+                server.metrics.record_errors.inc();
+                live.note_recorded(false);
+                if !std::mem::replace(&mut told, true) {
+                    tracing::error!(recording = %id, %error, "recording can't begin; it is tried again");
+                }
+            }
+        }
+        if ended {
+            tracing::error!(recording = %id, "this broadcast was not recorded");
+            return None;
+        }
+        ended = timeout(REOPEN, live.ended()).await.is_ok();
+    }
 }
 
 /// Says that the recording of a broadcast is final, if there is something to play in it.
@@ -115,6 +141,8 @@ struct Recorder {
     /// Something is being lost right now, and when it was last told that something is.
     losing: bool,
     told_of_loss: Option<Instant>,
+    /// The newest segment whose number was given up, since it was shown and not written.
+    skipped: Option<u64>,
 }
 
 impl Recorder {
@@ -157,11 +185,25 @@ impl Recorder {
     fn write(&mut self, cuts: &[Recorded], live: &Live) {
         for Recorded { cut, number } in cuts {
             self.note(|writer| writer.write(cut));
+            self.note_shown(cut);
             live.note_written(*number);
         }
         if self.synced.elapsed() >= self.sync {
             self.note(Writer::sync);
             self.synced = Instant::now();
+        }
+    }
+
+    /// Viewers are about to see a part that could not be written: after a restart its segment's number must not be given
+    /// again. A disk that has no room for a part often has some for a line.
+    fn note_shown(&mut self, cut: &Cut) {
+        let Cut::Part(part) = cut else { return };
+        if self.writer.losing().is_some() && self.skipped != Some(part.segment) {
+            let until = part.start + part.duration;
+            // An error is that of the part itself, which is logged; the next part tries again.
+            if self.writer.skip(part.segment.saturating_add(1), until).is_ok() {
+                self.skipped = Some(part.segment);
+            }
         }
     }
 

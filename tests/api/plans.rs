@@ -160,3 +160,17 @@ fn a_name_has_one_open_broadcast() {
     assert_eq!(command(&server, &made, "stop", Value::Null).ok()["end_reason"], "cancelled");
     create(&server, json!({ "stream": "room" }));
 }
+
+#[test]
+fn a_broadcast_that_left_no_replay_is_forgotten_after_the_time_that_replays_are_kept() {
+    let mut server = Kaibo::start("record.retention = \"1s\"");
+    let over = create(&server, json!({ "stream": "over" }));
+    command(&server, &over, "stop", Value::Null).ok();
+    let waiting = create(&server, json!({ "stream": "waiting" }));
+    assert!(server.terminate().success());
+    // A server looks at its start, and then every 30 s.
+    std::thread::sleep(seconds(1));
+    server.restart();
+    wait_until("it is forgotten", seconds(5), || server.broadcasts("over").is_empty());
+    assert_eq!(server.broadcast("waiting")["id"], waiting["id"]);
+}

@@ -87,3 +87,28 @@ fn what_is_not_to_be_recorded_leaves_no_replay() {
     let id = ended["id"].as_str().unwrap();
     assert_eq!(server.get(&format!("/replay/{id}.m3u8")).status, 404);
 }
+
+#[test]
+fn a_recording_that_can_not_begin_begins_as_soon_as_it_can() {
+    let server = Kaibo::start("");
+    server.expect_errors();
+    let media = server.data().join("media");
+    std::fs::remove_dir(&media).unwrap();
+    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let live = server.wait_for_state("room", "live", seconds(10));
+    hls::Viewer::open(&server, "/live/room.m3u8").wait_for_segment(0);
+    assert_eq!(server.broadcast("room")["replay"], serde_json::Value::Null, "there is none");
+    let replay = server.url(&format!("/replay/{}.m3u8", live["id"].as_str().unwrap()));
+    assert_eq!(http::get(&replay, &[]).status, 404);
+
+    std::fs::create_dir(&media).unwrap();
+    let known = wait_for("the replay", seconds(8), || {
+        let known = server.broadcast("room")["replay"].clone();
+        known.is_object().then_some(known)
+    });
+    assert_eq!(known["status"], "recording");
+    encoder.quit();
+    let ended = server.wait_for_state("room", "ended", seconds(5));
+    let (_, playlist) = final_replay(&ended);
+    assert_eq!(playlist.segments[0].number, 0, "what came meanwhile was kept for it");
+}

@@ -57,6 +57,11 @@ impl Recordings {
         Writer::reopen(Local, &self.root, id, wall)
     }
 
+    /// There is something on the disk under this name.
+    pub fn contains(&self, id: &Id) -> bool {
+        fs::symlink_metadata(self.root.join(id.as_str())).is_ok()
+    }
+
     /// Reads what a recording holds. Of one that is being written use [`Writer::listing`].
     pub fn open(&self, id: &Id) -> Result<Recording, Error> {
         Recording::open(&self.root, id)

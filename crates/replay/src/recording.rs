@@ -53,6 +53,8 @@ pub struct Recording {
     /// The newest segment, the only one that may be in doubt.
     pub(crate) newest: Option<Newest>,
     next: u64,
+    /// Numbers below this were shown, though nothing of them may be recorded.
+    shown: u64,
     discontinuity: Option<u64>,
     target_duration: Option<u32>,
 }
@@ -114,6 +116,7 @@ impl Recording {
             whole: 0,
             newest: None,
             next: 0,
+            shown: 0,
             discontinuity: None,
             target_duration: None,
         }
@@ -142,6 +145,12 @@ impl Recording {
     /// Whether, when and why it became final.
     pub fn finished(&self) -> Option<&Finished> {
         self.finished.as_ref()
+    }
+
+    /// The live playlist has shown segments behind the newest recorded one.
+    pub(crate) fn shown_unrecorded(&self) -> bool {
+        let behind = self.segments.last().map_or(0, |last| last.number.saturating_add(1));
+        self.shown > behind
     }
 
     /// Duration of all segments.
@@ -208,6 +217,7 @@ impl Recording {
             },
             Fact::Skipped { next, until } => {
                 self.next = self.next.max(next);
+                self.shown = self.shown.max(next);
                 self.end = self.end.max(until);
             }
             Fact::Reopened { .. } => {}
@@ -229,7 +239,7 @@ impl Recording {
         if segment.bytes > 0 {
             self.end = self.end.max(segment.end());
             self.segments.push(segment);
-        } else if segment.number.saturating_add(1) == self.next {
+        } else if segment.number.saturating_add(1) == self.next && segment.number >= self.shown {
             // Nobody ever saw anything of it: its number and its discontinuity are free again, so that the live
             // playlist goes on without a hole.
             self.next = segment.number;

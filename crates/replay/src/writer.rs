@@ -1,7 +1,7 @@
 //! Writing a recording.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,6 +11,7 @@ use kaibo_media::{Span, Timestamp, UnixMillis};
 
 use crate::{
     Disk, DiskFile, Error, Finished, Id, Listing, Local, Loss, Meta, Recording, Segment,
+    disk::open,
     fact::Fact,
     index::Index,
     listing,
@@ -57,11 +58,16 @@ impl<D: Disk> Writer<D> {
     /// Begins a recording in a new folder.
     pub fn create(disk: D, root: &Path, id: &Id, meta: Meta) -> Result<Self, Error> {
         let dir = root.join(id.as_str());
-        disk.create_dir(&dir).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => Error::Exists(id.clone()),
-            _ => Error::at(&dir)(error),
-        })?;
         let path = dir.join(INDEX);
+        match disk.create_dir(&dir) {
+            // A disk that was full, or a kill, may have left a recording before its first line.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if has_line(&path).map_err(Error::at(&path))? {
+                    return Err(Error::Exists(id.clone()));
+                }
+            }
+            made => made.map_err(Error::at(&dir))?,
+        }
         let begun = || {
             let mut index = Index::new(disk.create(&path)?, 0);
             index.append(&Fact::Opened(meta.clone()))?;
@@ -118,7 +124,7 @@ impl<D: Disk> Writer<D> {
             new_names: false,
             loss: None,
             loss_told: false,
-            truncated: !recording.losses.is_empty(),
+            truncated: !recording.losses.is_empty() || recording.shown_unrecorded(),
             finished: false,
         }
     }
@@ -372,4 +378,15 @@ impl<D: Disk> Writer<D> {
         self.loss_told = true;
         Ok(())
     }
+}
+
+/// Whether the file at `path` is there and holds a line that is whole. The first one of an index has some 100 bytes.
+fn has_line(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    match open(path) {
+        Ok(file) => file.take(1 << 16).read_to_end(&mut head)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(head.contains(&b'\n'))
 }

@@ -242,6 +242,29 @@ fn segments_that_were_only_live_leave_their_numbers_out() {
 }
 
 #[test]
+fn a_segment_that_was_shown_and_not_written_keeps_its_number() {
+    let root = tempfile::tempdir().unwrap();
+    let recordings = Recordings::new(root.path()).unwrap();
+    let mut writer = recordings.create(&id("b-1"), meta()).unwrap();
+    write(&mut writer, 0..2);
+    // It begins, and then the disk is full.
+    writer.write(&segment(2)[0]).unwrap();
+    writer.missed("the disk is full").unwrap();
+    assert_eq!(recordings.open(&id("b-1")).unwrap().resume().next_segment, 2, "nobody has seen it");
+    writer.skip(3, Timestamp::from_millis(5000)).unwrap();
+    drop(writer);
+    let found = recordings.open(&id("b-1")).unwrap();
+    assert_eq!((numbers(found.segments()), found.resume().next_segment), (vec![0, 1], 3));
+    assert!(
+        recordings.tail(&id("b-1"), &found, Span::from_millis(9000)).unwrap().is_empty(),
+        "a new playlist"
+    );
+    let mut writer = recordings.reopen(&id("b-1"), UnixMillis(1)).unwrap();
+    write(&mut writer, 100..101);
+    assert!(writer.finish("stopped", UnixMillis(1)).unwrap().truncated);
+}
+
+#[test]
 fn a_recorder_that_was_late_says_what_is_missing() {
     let root = tempfile::tempdir().unwrap();
     let recordings = Recordings::new(root.path()).unwrap();
@@ -462,4 +485,20 @@ fn what_is_read_back_of_a_segment_reaches_as_far_as_it_did() {
     };
     assert_eq!(ends(&again), ends(&cuts));
     assert_eq!(ends(&cuts).len(), 3);
+}
+
+#[test]
+fn a_recording_whose_first_line_was_never_written_begins_anew() {
+    let root = tempfile::tempdir().unwrap();
+    let recordings = Recordings::new(root.path()).unwrap();
+    for (name, index) in [("b-1", None), ("b-2", Some("")), ("b-3", Some("torn"))] {
+        let folder = root.path().join(name);
+        std::fs::create_dir(&folder).unwrap();
+        if let Some(index) = index {
+            std::fs::write(folder.join("index.jsonl"), index).unwrap();
+        }
+        recordings.create(&id(name), meta()).unwrap();
+        assert!(recordings.open(&id(name)).unwrap().segments().is_empty());
+        assert!(matches!(recordings.create(&id(name), meta()), Err(Error::Exists(_))), "it has begun");
+    }
 }

@@ -109,7 +109,11 @@ pub trait Broadcasts {
     /// The broadcasts that pass `filter`, newest first.
     fn list(&self, filter: &Filter) -> Result<Page<Record>, Error>;
 
+    /// Broadcasts that ended before `before`, oldest first, from behind the `after` that [`Page::next`] of the page before
+    /// has: for whoever knows which of them need not be kept.
+    fn over(&self, before: Millis, after: Option<u64>, limit: usize) -> Result<Page<Record>, Error>;
+
     /// Forgets a broadcast; its notices are sent all the same. False: there was none. Nothing else removes a
-    /// broadcast: it stays for as long as its replay.
+    /// broadcast.
     fn delete(&mut self, id: &BroadcastId) -> Result<bool, Error>;
 }

@@ -57,7 +57,7 @@ pub struct Pruned {
     pub more: bool,
 }
 
-/// A part of a list, newest first.
+/// A part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// At most as many as were asked for.

@@ -111,3 +111,18 @@ pub(crate) fn a_page_goes_on_although_its_last_broadcast_was_deleted(store: &mut
     let second = store.list(&Filter { cursor: first.next, ..Filter::default() }).unwrap();
     assert_eq!(ids(&second.items), ["b1"]);
 }
+
+pub(crate) fn those_that_ended_long_ago_are_walked_through_oldest_first(store: &mut impl Store) {
+    for saved in [ended("b3", "a"), record("b2", "b"), ended("b1", "c"), ended("b4", "d")] {
+        store.save(&saved, &[]).unwrap();
+    }
+    let late = Record { ended_at: Some(at(100)), ..ended("b0", "e") };
+    store.save(&late, &[]).unwrap();
+    let first = store.over(at(6), None, 2).unwrap();
+    assert_eq!(ids(&first.items), ["b3", "b1"]);
+    store.delete(&first.items[1].id).unwrap();
+    let second = store.over(at(6), first.next, 2).unwrap();
+    assert_eq!((ids(&second.items), second.next), (vec!["b4"], None));
+    assert_eq!(store.over(at(5), None, 10).unwrap().items, [], "not before it ended");
+    assert_eq!(store.over(at(6), Some(u64::MAX), 10).unwrap().items, []);
+}

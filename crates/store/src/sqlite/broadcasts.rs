@@ -1,10 +1,10 @@
 //! Broadcasts.
 
 use kaibo_broadcast::{App, BroadcastId, Millis, Stream};
-use rusqlite::{ErrorCode, OptionalExtension, Row, named_params};
+use rusqlite::{ErrorCode, OptionalExtension, Row, named_params, params};
 
 use super::{Sqlite, list::List, name, optional_time};
-use crate::{Broadcasts, Error, Filter, NewNotice, Page, Record, error::fits};
+use crate::{Broadcasts, Error, Filter, NewNotice, PAGE, Page, Record, error::fits};
 
 const COLUMNS: &str = "number, id, app, stream, state, final, created_at, started_at, ended_at, title, owner, epoch, \
                        snapshot, extra";
@@ -104,6 +104,18 @@ impl Broadcasts for Sqlite {
         list.only("app", filter.app.clone());
         list.only("stream", filter.stream.clone());
         self.page(list, |row| Ok((row.get("number")?, record(row)?)))
+    }
+
+    fn over(&self, before: Millis, after: Option<u64>, limit: usize) -> Result<Page<Record>, Error> {
+        let limit = limit.clamp(1, PAGE);
+        let sql = format!(
+            "SELECT {COLUMNS} FROM broadcast WHERE number > ?1 AND final = 1 AND ended_at < ?2 ORDER BY number LIMIT ?3"
+        );
+        let after = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
+        let rows: Vec<(u64, Record)> =
+            self.rows(&sql, params![after, before.0, limit], |row| Ok((row.get("number")?, record(row)?)))?;
+        let next = rows.last().filter(|_| rows.len() == limit).map(|(number, _)| *number);
+        Ok(Page { items: rows.into_iter().map(|(_, record)| record).collect(), next })
     }
 
     fn delete(&mut self, id: &BroadcastId) -> Result<bool, Error> {
