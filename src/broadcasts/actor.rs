@@ -92,10 +92,11 @@ pub fn spawn(
         Begin::Boot(past) => std::mem::take(&mut **past),
         Begin::Push | Begin::Api(..) => Past::default(),
     };
+    let heard = past.heard();
     let live = Live::new(server, settings, past);
     // At once: nobody is to see it as it was before the restart.
     let boot = match begin {
-        Begin::Boot(_) => broadcast.handle(Event::Boot, server.clock.now()),
+        Begin::Boot(_) => broadcast.handle(Event::Boot { heard }, server.clock.now()),
         Begin::Push | Begin::Api(..) => Vec::new(),
     };
     let (status, watched) =

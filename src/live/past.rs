@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use kaibo_broadcast::Millis;
 use kaibo_container::{segment::Cut, segmenter};
 use kaibo_media::{Timeline, Timestamp, Tracks};
 
@@ -19,6 +20,17 @@ pub struct Past {
 }
 
 impl Past {
+    /// When the newest media came that was recorded.
+    pub fn heard(&self) -> Option<Millis> {
+        let newest = self.tail.iter().rposition(|cut| matches!(cut, Cut::Begin(_)))?;
+        let media = self.tail.get(newest..).unwrap_or_default().iter();
+        media.fold(None, |heard, cut| match cut {
+            Cut::Begin(head) => Some(Millis(head.wall.0)),
+            Cut::Part(part) => heard.map(|Millis(heard)| Millis(heard + part.duration.as_millis())),
+            Cut::End(_) => heard,
+        })
+    }
+
     /// For a broadcast whose live list left nothing behind, since it was not recorded: numbers that were given once are
     /// served from caches for ever, so it goes on far above whatever it can have reached in the time that it `ran`.
     pub fn leap(&mut self, ran: Duration) {

@@ -188,10 +188,40 @@ fn e4_a_live_broadcast_has_the_whole_window_from_the_boot_on() {
     scene.reboots_after(secs(3600));
     assert_eq!(scene.state(), "interrupted");
     assert_eq!(scene.broadcast.resume_deadline(), Some(scene.now + secs(900)));
-    assert_eq!(scene.notices(), ["push.down"]);
+    assert_eq!(scene.notices(), ["push.down", "broadcast.interrupted"]);
     scene.passes(secs(899));
     assert_eq!(scene.comes_up(), Epoch(2));
     assert_eq!(scene.notices(), ["push.down", "broadcast.interrupted", "push.up", "broadcast.resumed"]);
+}
+
+#[test]
+fn e4_an_outage_of_the_server_is_told_although_the_publisher_is_back_at_once() {
+    let mut scene = Scene::live();
+    scene.passes(secs(600));
+    let heard = scene.now;
+    scene.now = scene.now + secs(10);
+    scene.forget();
+    scene.does(Event::Boot { heard: Some(heard) });
+    assert_eq!(scene.notices(), ["push.down", "broadcast.interrupted"]);
+    scene.now = scene.now + secs(1);
+    scene.comes_up();
+    let resumed = scene.effects.iter().find_map(|effect| match effect {
+        Effect::Announce(Notice::Resumed { gap }) => Some(*gap),
+        _ => None,
+    });
+    assert_eq!(resumed, Some(secs(11)));
+}
+
+#[test]
+fn e4_a_restart_that_nobody_can_have_noticed_is_not_told() {
+    let mut scene = Scene::live();
+    scene.forget();
+    let heard = scene.now;
+    scene.now = scene.now + secs(1);
+    scene.does(Event::Boot { heard: Some(heard) });
+    scene.now = scene.now + secs(1);
+    scene.comes_up();
+    assert_eq!(scene.notices(), ["push.down", "push.up"]);
 }
 
 #[test]

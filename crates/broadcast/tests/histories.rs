@@ -110,7 +110,7 @@ impl Name {
         if let Event::Down { epoch, .. } = event {
             witness.owner.take_if(|owner| *owner == epoch);
         }
-        if event == Event::Boot {
+        if matches!(event, Event::Boot { .. }) {
             witness.owner = None;
         }
         let effects = broadcast.handle(event, self.now);
@@ -185,7 +185,7 @@ impl Name {
                 self.banned = false;
                 self.does(Event::Unban);
             }
-            Step::Boot => self.does(Event::Boot),
+            Step::Boot => self.does(Event::Boot { heard: None }),
         }
     }
 }

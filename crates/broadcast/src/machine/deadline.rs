@@ -189,7 +189,9 @@ impl Turn<'_> {
     }
 
     /// The server was away, and with it every connection.
-    pub(super) fn boot(&mut self) {
+    pub(super) fn boot(&mut self, heard: Option<Millis>) {
+        let heard = heard.map(|heard| heard.min(self.now));
+        self.broadcast.last_media = self.broadcast.last_media.max(heard);
         self.broadcast.challenger = None;
         let push = self.broadcast.push.take();
         if let Some(push) = &push {
@@ -200,8 +202,10 @@ impl Turn<'_> {
                 self.interrupt();
                 // The publisher could not come back while the server was away, so the whole window begins now.
                 let window = self.now + self.broadcast.policy.resume_window;
-                if let State::Interrupted { deadline, .. } = &mut self.broadcast.state {
+                if let State::Interrupted { since, deadline, announce_at } = &mut self.broadcast.state {
                     *deadline = window;
+                    // Viewers have missed it since then, however soon the publisher comes back now.
+                    *announce_at = Some(*since + ANNOUNCE);
                 }
             }
             State::Interrupted { ref mut deadline, .. } if *deadline > self.now => {

@@ -75,7 +75,11 @@ pub enum Event {
         planned_end: Option<Millis>,
     },
     /// The server started and read this broadcast from its store.
-    Boot,
+    Boot {
+        /// When its newest media came, where its recording tells: what is stored of it is as old as its last
+        /// transition.
+        heard: Option<Millis>,
+    },
 }
 
 /// Something to be done, in this order, after the changed state was stored.

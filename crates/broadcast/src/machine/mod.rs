@@ -141,12 +141,12 @@ impl Broadcast {
         // These two say what the time since the last event was like, so deadlines are judged after them.
         match event {
             Event::Media { epoch, at } => turn.media(epoch, at),
-            Event::Boot => turn.boot(),
+            Event::Boot { heard } => turn.boot(heard),
             _ => {}
         }
         turn.pass_deadlines();
         match event {
-            Event::Tick | Event::Media { .. } | Event::Boot => {}
+            Event::Tick | Event::Media { .. } | Event::Boot { .. } => {}
             Event::Publish(publish) => turn.publish(publish),
             Event::Keyframe { epoch } => turn.keyframe(epoch),
             Event::Down { epoch, cause } => turn.down(epoch, cause),

@@ -163,7 +163,7 @@ impl Scene {
         let stored = serde_json::to_string(&self.broadcast).unwrap();
         self.broadcast = serde_json::from_str(&stored).unwrap();
         self.now = self.now + span;
-        self.does(Event::Boot)
+        self.does(Event::Boot { heard: None })
     }
 }
 
