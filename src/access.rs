@@ -1,6 +1,7 @@
 //! Who may push and who may play: keys, the addresses that guess them, and the URLs that carry them.
 
 mod guesses;
+pub mod preview;
 #[cfg(test)]
 mod tests;
 mod urls;
@@ -23,7 +24,7 @@ pub use guesses::network;
 
 use self::guesses::Guesses;
 pub use self::urls::{Addresses, PlayUrls, PushUrl, host, play_urls, push_url, rfc3339};
-use crate::config::{self, PlayKeys, PushKeys, Settings};
+use crate::config::{self, Action, PlayKeys, PushKeys, Settings};
 
 /// Apps whose name is the first element of another URL.
 const RESERVED: [&str; 7] = ["api", "assets", "clip", "replay", "status", "watch", "favicon.ico"];
@@ -40,8 +41,17 @@ struct Doors {
     push: Option<KeySet>,
     longest_push: Duration,
     play: Option<KeySet>,
+    /// The backend decides about viewers.
+    asked: bool,
     /// Signs the sessions of HLS viewers, so that they outlive a restart of the server.
     session_key: Secret,
+    preview_key: Secret,
+}
+
+impl Doors {
+    const fn is_guarded(&self) -> bool {
+        self.play.is_some() || self.asked
+    }
 }
 
 impl Access {
@@ -53,7 +63,12 @@ impl Access {
                 push: push_keys(&sections.auth.push)?,
                 longest_push: sections.auth.push.max_key_ttl.0,
                 play: play_keys(&sections.auth.play)?,
-                session_key: sections.auth.play.key.clone(),
+                asked: sections.auth.asks(Action::Play),
+                session_key: match sections.auth.play.key.is_empty() {
+                    true => sections.auth.secret.clone(),
+                    false => sections.auth.play.key.clone(),
+                },
+                preview_key: preview_key(settings, &sections.auth.preview_key),
             };
             match app {
                 None => base = Some(doors),
@@ -98,11 +113,29 @@ impl Access {
         self.doors(app).play.is_some()
     }
 
+    /// Viewers of `app` need a credential, or the backend's consent: what lies behind the first playlist is for those
+    /// who were let in there.
+    pub fn play_is_guarded(&self, app: &App) -> bool {
+        self.doors(app).is_guarded()
+    }
+
+    /// Shows `broadcast` before its start, and its replay, to whoever has it, until `expires`.
+    pub fn preview_token(&self, app: &App, broadcast: &BroadcastId, expires: Millis) -> String {
+        preview::token(&self.doors(app).preview_key, broadcast, expires)
+    }
+
+    /// `query` has such a token.
+    pub fn is_preview(&self, app: &App, broadcast: &BroadcastId, query: &str) -> bool {
+        preview::opens(&self.doors(app).preview_key, broadcast, query, unix_now())
+    }
+
     /// The query that an admitted HLS viewer's further requests carry, if viewers need one: a random id, signed
     /// together with the broadcast. It does not expire with the key, but with the broadcast.
     pub fn hls_session(&self, app: &App, broadcast: &BroadcastId) -> Option<String> {
         let doors = self.doors(app);
-        doors.play.as_ref()?;
+        if !doors.is_guarded() {
+            return None;
+        }
         let id = uuid::Uuid::new_v4().simple().to_string();
         let signature = session_signature(&doors.session_key, broadcast, &id);
         Some(format!("session={id}{signature}"))
@@ -111,7 +144,7 @@ impl Access {
     /// `query` is one that [`Access::hls_session`] made for this broadcast, or viewers need none.
     pub fn is_hls_session(&self, app: &App, broadcast: &BroadcastId, query: &str) -> bool {
         let doors = self.doors(app);
-        if doors.play.is_none() {
+        if !doors.is_guarded() {
             return true;
         }
         let session = query.strip_prefix("session=").filter(|session| session.is_ascii());
@@ -151,13 +184,23 @@ impl Access {
 const SESSION_ID: usize = 32;
 
 fn session_signature(key: &Secret, broadcast: &BroadcastId, id: &str) -> String {
+    signature(key, &format!("hls-session/{broadcast}/{id}"))
+}
+
+/// HMAC-SHA256 in hexadecimal digits.
+fn signature(key: &Secret, text: &str) -> String {
     // HMAC takes keys of any length, so this never fails; an empty signature would match none.
     Hmac::<Sha256>::new_from_slice(key.expose().as_bytes())
-        .map(|mac| {
-            HEXLOWER
-                .encode(&mac.chain_update(format!("hls-session/{broadcast}/{id}")).finalize().into_bytes())
-        })
+        .map(|mac| HEXLOWER.encode(&mac.chain_update(text).finalize().into_bytes()))
         .unwrap_or_default()
+}
+
+/// The key that is configured, or one that nobody knows who doesn't know the first API token.
+fn preview_key(settings: &Settings, configured: &Secret) -> Secret {
+    match settings.config.api.tokens.first() {
+        Some(token) if configured.is_empty() => Secret::new(signature(&token.token, "preview-key")),
+        _ => configured.clone(),
+    }
 }
 
 fn push_keys(keys: &PushKeys) -> Result<Option<KeySet>, EmptyKey> {

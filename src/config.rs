@@ -13,6 +13,6 @@ mod units;
 
 pub use load::load;
 pub use settings::{
-    App, Config, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook, WebhookFormat,
+    Action, App, Auth, Config, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook, WebhookFormat,
 };
 pub use units::Duration;

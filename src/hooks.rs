@@ -19,11 +19,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use self::{
-    client::{Answer, Client},
-    sign::Key,
-    target::Target,
-};
+pub use self::{client::Client, sign::Key, target::Target};
+use self::client::Answer;
 use crate::{
     access::unix_now,
     config::{Webhook, WebhookFormat},
@@ -49,6 +46,12 @@ const STORE_PAUSE: Duration = Duration::from_secs(10);
 pub struct Error {
     name: String,
     what: String,
+}
+
+/// What asks other people's addresses.
+pub fn client() -> Result<Arc<Client>, Error> {
+    let client = Client::new().map_err(|error| Error { name: "TLS".into(), what: error.to_string() })?;
+    Ok(Arc::new(client))
 }
 
 /// The receivers of a server.
@@ -87,8 +90,7 @@ impl Hooks {
         if webhooks.is_empty() {
             return Ok(Self::default());
         }
-        let client = Client::new().map_err(|error| Error { name: "TLS".into(), what: error.to_string() })?;
-        let client = Arc::new(client);
+        let client = client()?;
         let mut endpoints: Vec<Arc<Endpoint>> = Vec::new();
         for webhook in webhooks {
             let endpoint = Endpoint::new(webhook, client.clone())?;

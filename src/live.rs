@@ -4,6 +4,7 @@ mod cache;
 mod cutting;
 mod ingest;
 mod past;
+mod preview;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -65,6 +66,7 @@ pub struct Live {
     recorded: watch::Sender<bool>,
     end_reason: OnceLock<EndReason>,
     viewers: Family<Protocol, Gauge>,
+    gathering: Gathering,
 }
 
 /// A rendered media playlist.
@@ -122,6 +124,7 @@ impl Live {
             recorded: watch::Sender::new(false),
             end_reason: OnceLock::new(),
             viewers: Family::default(),
+            gathering,
             frames: reader,
         });
         tokio::spawn(live.clone().cut(Segmenter::new(segmenter, past.segmenter), cuts));
@@ -239,6 +242,19 @@ impl Live {
     /// A new RTMP viewer's place.
     pub fn join_rtmp(&self) -> Cursor<Shared> {
         self.rtmp.join(&self.frames)
+    }
+
+    /// A place for an FLV viewer who may see what is pushed before the start, and its tracks. None while nothing is
+    /// pushed.
+    pub fn preview_flv(&self) -> Option<(Cursor<Shared>, Arc<Tracks>)> {
+        let mut ingest = self.ingest();
+        let (preview, tracks) = ingest.preview(self.gathering)?;
+        Some((preview.join_flv(), tracks))
+    }
+
+    /// The same for an RTMP viewer.
+    pub fn preview_rtmp(&self) -> Option<Cursor<Shared>> {
+        self.ingest().preview(self.gathering).map(|(preview, _)| preview.join_rtmp())
     }
 
     /// How many watch through `protocol`.

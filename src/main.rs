@@ -8,6 +8,7 @@ mod broadcasts;
 mod cli;
 mod config;
 mod demo;
+mod gate;
 mod hooks;
 mod http;
 mod input;

@@ -36,12 +36,14 @@ pub const NAMES: [&str; 14] = [
     "replay.truncated",
 ];
 
-/// The event that `notice` means for the broadcast that is in `status` now. `push`: the one that is accepted.
+/// The event that `notice` means for the broadcast that is in `status` now. `push`: the one that is accepted,
+/// `recorded`: the broadcast is to have a replay.
 pub fn event(
     server: &Server,
     notice: &Notice,
     status: &Status,
     push: Option<&PushFacts>,
+    recorded: bool,
     now: Millis,
 ) -> NewNotice {
     let mut more = details(notice);
@@ -52,7 +54,6 @@ pub fn event(
             more.insert("push".into(), push.to_api(status.size, now));
         }
         (Notice::Started, _, Value::Object(more)) => {
-            let recorded = server.app_settings(status.app.as_str()).record.enabled;
             more.insert("recorded".into(), recorded.into());
         }
         _ => {}

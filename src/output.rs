@@ -26,6 +26,8 @@ use serde_json::json;
 
 use crate::{
     broadcasts::{Handle, Status},
+    config::Action,
+    gate::{self, Question},
     http::{Body, Call},
     problem::Problem,
     server::Server,
@@ -99,7 +101,7 @@ pub fn keep_private(call: &Call, app: &App, response: &mut Response<Body>) {
     let headers = response.headers_mut();
     let cached = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
     if let Some(rest) = cached.and_then(|value| value.strip_prefix("public"))
-        && call.server.access.play_is_signed(app)
+        && call.server.access.play_is_guarded(app)
         && let Ok(value) = HeaderValue::from_str(&format!("private{rest}"))
     {
         headers.insert(header::CACHE_CONTROL, value);
@@ -128,11 +130,35 @@ pub fn play_key(call: &Call, app: &App, stream: &Stream) -> Result<(), Problem> 
     })
 }
 
+/// What the backend says to this viewer, where it is asked.
+pub async fn consent(call: &Call, protocol: gate::Protocol, broadcast: &Names<'_>) -> Result<(), Problem> {
+    let Names { app, stream, id } = *broadcast;
+    let from = (call.peer.ip(), call.query());
+    let question = Question::new(Action::Play, app, stream, protocol, from, Some(id.clone()));
+    call.server.gate.ask(&call.server, question).await.of_play().map_err(|reason| {
+        let detail = reason.unwrap_or_else(|| "you may not watch this".into());
+        Problem::new(StatusCode::FORBIDDEN, "play_denied", detail)
+    })
+}
+
+/// What a broadcast is called.
+pub struct Names<'a> {
+    pub app: &'a App,
+    pub stream: &'a Stream,
+    pub id: &'a BroadcastId,
+}
+
+impl<'a> From<&'a Handle> for Names<'a> {
+    fn from(broadcast: &'a Handle) -> Self {
+        Self { app: broadcast.app(), stream: broadcast.stream(), id: broadcast.id() }
+    }
+}
+
 /// A viewer that had to be moved on to a keyframe this often cannot keep up; a smaller picture would serve it better.
 pub const LAGS: u32 = 8;
 
-/// What lies behind the first playlist needs the session that came with it, where viewers need keys: an admitted
-/// viewer is not cut off when the key expires.
+/// What lies behind the first playlist needs the session that came with it, where not everybody may watch: an
+/// admitted viewer is not cut off when the key expires.
 pub fn session(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<(), Problem> {
     if call.server.access.is_hls_session(app, broadcast, call.query()) {
         return Ok(());

@@ -24,6 +24,7 @@ use crate::{
     bans::Bans,
     broadcasts::Broadcasts,
     config::{self, Settings},
+    gate::Gate,
     hooks::{self, Hooks},
     http, input,
     notices::Rejections,
@@ -47,6 +48,8 @@ pub struct Server {
     settings: watch::Sender<Arc<Settings>>,
     pub addresses: Listening,
     pub access: Access,
+    /// The backend, where it is asked about pushes and viewers.
+    pub gate: Gate,
     pub broadcasts: Broadcasts,
     pub bans: Bans,
     pub recordings: Recordings,
@@ -137,6 +140,7 @@ impl Server {
         let run = config.data_dir.join("run.json");
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
+            gate: Gate::new()?,
             broadcasts: Broadcasts::default(),
             bans: Bans::load(&store, unix_now()).await?,
             recordings,

@@ -10,7 +10,10 @@ use prometheus_client::{
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Action, Log, LogFormat},
+    gate::Verdict,
+};
 
 /// Starts logging to standard error.
 pub fn start(log: &Log) -> Result<(), String> {
@@ -55,6 +58,13 @@ struct ByStatus {
     status: u16,
 }
 
+/// What the backend was asked, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Asked {
+    action: &'static str,
+    result: &'static str,
+}
+
 /// The counters of a server. No label carries a name, an address or a key: series stay bounded.
 #[derive(Default)]
 pub struct Metrics {
@@ -75,6 +85,7 @@ pub struct Metrics {
     viewers: Family<ByProtocol, Gauge<i64, AtomicI64>>,
     sent: Family<ByProtocol, Counter>,
     responses: Family<ByStatus, Counter>,
+    asked: Family<Asked, Counter>,
 }
 
 impl Metrics {
@@ -88,6 +99,19 @@ impl Metrics {
 
     pub fn lags(&self, protocol: Protocol) -> Counter {
         self.lags.get_or_create(&ByProtocol { protocol }).clone()
+    }
+
+    pub fn asked(&self, action: Action, verdict: &Verdict) {
+        let action = match action {
+            Action::Publish => "publish",
+            Action::Play => "play",
+        };
+        let result = match verdict {
+            Verdict::Allowed => "allowed",
+            Verdict::Denied(_) => "denied",
+            Verdict::Failed => "failed",
+        };
+        self.asked.get_or_create(&Asked { action, result }).inc();
     }
 
     pub fn http_response(&self, status: StatusCode) {
@@ -110,6 +134,7 @@ impl Metrics {
         registry.register("sent_bytes", "Media bytes handed to viewers' sockets", self.sent.clone());
         registry.register("viewer_lags", "Times a slow viewer was moved on to a keyframe", self.lags.clone());
         registry.register("push_rejected", "Publish requests refused", self.rejected.clone());
+        registry.register("auth_questions", "Questions to the backend (auth.url)", self.asked.clone());
         registry.register("resumes", "Broadcasts that a returning publisher continued", self.resumes.clone());
         registry.register("record_errors", "Failed writes of recordings", self.record_errors.clone());
         registry.register("store_errors", "Transitions that could not be stored", self.store_errors.clone());

@@ -341,9 +341,11 @@ impl Actor {
         }
         let now = self.server.clock.now();
         let status = Status::of(&self.broadcast, &self.about, &self.handle.live, now);
+        let recorded = self.is_to_be_recorded();
         let told = effects.iter().filter_map(|effect| match effect {
             Effect::Announce(notice) => {
-                Some(notices::event(&self.server, notice, &status, self.about.push.as_ref(), now))
+                let push = self.about.push.as_ref();
+                Some(notices::event(&self.server, notice, &status, push, recorded, now))
             }
             _ => None,
         });
@@ -495,8 +497,12 @@ impl Actor {
         });
     }
 
+    fn is_to_be_recorded(&self) -> bool {
+        self.about.record.unwrap_or(self.settings.record.enabled)
+    }
+
     fn record(&mut self) {
-        if self.about.record.unwrap_or(self.settings.record.enabled) {
+        if self.is_to_be_recorded() {
             self.handle.live.record(&self.server, &self.broadcast, &self.settings);
             self.recorded = true;
         }

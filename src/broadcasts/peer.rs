@@ -6,6 +6,8 @@ use kaibo_broadcast::{Epoch, Millis};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::access::preview;
+
 /// Characters of a query that are passed on: what backends put into push URLs is shorter.
 const QUERY: usize = 1024;
 
@@ -54,11 +56,13 @@ impl PushFacts {
     }
 }
 
-/// `txSecret=…`, however it is spelt. A name with an escape in it may be anything.
+/// `txSecret=…`, however it is spelt, or a token of ours. A name with an escape in it may be anything.
 fn is_secret(parameter: &str) -> bool {
     let name = parameter.split('=').next().unwrap_or_default();
     // Also in the value: `user=1?txSecret=…` is a slip that people make.
-    parameter.to_ascii_lowercase().contains("secret") || name.contains('%')
+    parameter.to_ascii_lowercase().contains("secret")
+        || name.contains('%')
+        || name.eq_ignore_ascii_case(preview::PARAMETER)
 }
 
 #[cfg(test)]

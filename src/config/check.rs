@@ -6,10 +6,13 @@ use kaibo_broadcast::Secret;
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    settings::{App, Limits, Settings, Token},
+    settings::{App, Auth, Limits, Settings, Token},
     units::{Duration, Size},
 };
-use crate::{hooks::Hooks, tls};
+use crate::{
+    hooks::{Hooks, Key, Target},
+    tls,
+};
 
 /// What is wrong with the value of a key.
 pub struct Fault {
@@ -69,6 +72,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
 fn sections(app: &App) -> Result<(), Fault> {
     let App { auth, broadcast, hls, flv, record } = app;
     let (push, play) = (&auth.push, &auth.play);
+    hook(auth)?;
     main_key("auth.push.key", push.enabled, &push.key, &push.backup_key)?;
     main_key("auth.play.key", play.enabled, &play.key, &play.backup_key)?;
     for (key, delta) in [("auth.push.auth_delta", push.auth_delta), ("auth.play.auth_delta", play.auth_delta)]
@@ -93,6 +97,18 @@ fn sections(app: &App) -> Result<(), Fault> {
     within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))
 }
 
+/// The backend is asked at an address, and knows who asks.
+fn hook(auth: &Auth) -> Result<(), Fault> {
+    within("auth.timeout", auth.timeout, Duration::millis(10), Duration::secs(10))?;
+    within("auth.cache", auth.cache, Duration::secs(0), HOUR)?;
+    if auth.url.is_empty() {
+        return Ok(());
+    }
+    Target::parse(auth.url.expose()).map_err(|what| Fault::new("auth.url", format!("the URL {what}")))?;
+    Key::new(&auth.secret).map_err(|what| Fault::new("auth.secret", format!("the secret {what}")))?;
+    Ok(())
+}
+
 /// Without a main key a random one is made; it would not be the one that the backup key is a backup of.
 fn main_key(name: &str, enabled: bool, key: &Secret, backup: &Secret) -> Result<(), Fault> {
     if enabled && key.is_empty() && !backup.is_empty() {
@@ -115,6 +131,7 @@ fn limits(limits: &Limits) -> Result<(), Fault> {
     within("limits.http_connections", limits.http_connections, 1, SOCKETS)?;
     let per_address = limits.http_connections_per_address;
     within("limits.http_connections_per_address", per_address, 1, SOCKETS)?;
+    within("limits.broadcasts", limits.broadcasts, 1, SOCKETS)?;
     within("limits.failed_keys", limits.failed_keys, 1, 1_000_000)?;
     within("limits.failed_keys_ban", limits.failed_keys_ban, Duration::secs(0), Duration::secs(30 * DAY))?;
     // RTMP counts a message's bytes in 24 bits.

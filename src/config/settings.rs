@@ -8,7 +8,7 @@ use std::{
 };
 
 use kaibo_broadcast::{Algorithm, ConflictPolicy, EndOnUnpublish, ExpiredResume, Secret};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::units::{Duration, Size};
 
@@ -176,10 +176,32 @@ fn every_event() -> Vec<String> {
 section!(
     /// `[auth]`
     Auth {
+        url: Secret = Secret::default(),
+        secret: Secret = Secret::default(),
+        actions: Vec<Action> = vec![Action::Publish, Action::Play],
+        timeout: Duration = Duration::secs(1),
+        cache: Duration = Duration::secs(10),
+        allow_private: bool = false,
+        preview_key: Secret = Secret::default(),
         push: PushKeys = PushKeys::default(),
         play: PlayKeys = PlayKeys::default(),
     }
 );
+
+impl Auth {
+    /// The backend decides about `action`.
+    pub fn asks(&self, action: Action) -> bool {
+        !self.url.is_empty() && self.actions.contains(&action)
+    }
+}
+
+/// What the backend may be asked about.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, Hash)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    Publish,
+    Play,
+}
 
 section!(
     /// `[auth.push]`
@@ -214,6 +236,8 @@ section!(
         max_duration: Duration = Duration::secs(12 * 3600),
         conflict: ConflictPolicy = ConflictPolicy::Probe,
         end_on_unpublish: EndOnUnpublish = EndOnUnpublish::AutoCreated,
+        max_live: usize = 0,
+        max_per_day: u64 = 0,
     }
 );
 
@@ -238,6 +262,7 @@ section!(
     /// `[record]`
     Record {
         enabled: bool = true,
+        public: bool = true,
         retention: Duration = Duration::secs(365 * 86_400),
         sync: Duration = Duration::secs(1),
     }
@@ -250,6 +275,7 @@ section!(
         rtmp_connections_per_address: usize = 200,
         http_connections: usize = 20_000,
         http_connections_per_address: usize = 5000,
+        broadcasts: usize = 10_000,
         failed_keys: u32 = 10,
         failed_keys_ban: Duration = Duration::secs(60),
         publish_message: Size = Size::mib(8),

@@ -25,7 +25,7 @@ use tokio_rustls::{
 
 use super::{address::is_public, target::Target};
 
-/// Bytes of an answer that are read, and of its head. Nothing in it matters but the status.
+/// Bytes of an answer that are read, and of its head: what matters is the status, and a sentence at the most.
 const ANSWER: usize = 64 << 10;
 
 /// How long the rest of an answer is waited for once its status is here.
@@ -84,6 +84,17 @@ impl Client {
         request: hyper::http::request::Builder,
         body: String,
     ) -> Result<Answer, Error> {
+        self.ask(target, allow_private, request, body).await.map(|(answer, _)| answer)
+    }
+
+    /// The same, with what is said in the answer, as far as it is read.
+    pub async fn ask(
+        &self,
+        target: &Target,
+        allow_private: bool,
+        request: hyper::http::request::Builder,
+        body: String,
+    ) -> Result<(Answer, Vec<u8>), Error> {
         let request = request
             .uri(&target.path)
             .header(header::HOST, &target.authority)
@@ -123,15 +134,16 @@ async fn connect(target: &Target, allow_private: bool) -> Result<TcpStream, Erro
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     request: Request<Full<Bytes>>,
-) -> Result<Answer, Error> {
+) -> Result<(Answer, Vec<u8>), Error> {
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(ANSWER).handshake(TokioIo::new(stream)).await?;
     let talk = async {
         let response = sender.send_request(request).await?;
         let answer = Answer { status: response.status(), retry_after: retry_after(&response) };
+        let mut said = Vec::new();
         // An answer that does not end is an answer all the same.
-        let _ = timeout(REST, drain(response.into_body())).await;
-        Ok(answer)
+        let _ = timeout(REST, drain(response.into_body(), &mut said)).await;
+        Ok((answer, said))
     };
     // What goes wrong with the connection comes out of the talk, unless the answer was here before.
     let driven = async {
@@ -145,12 +157,11 @@ async fn exchange(
 }
 
 /// Reads what fits, so that the receiver sees its answer taken. What is wrong with it is no matter of ours.
-async fn drain(mut body: Incoming) {
-    let mut read = 0;
-    while read < ANSWER
+async fn drain(mut body: Incoming, said: &mut Vec<u8>) {
+    while said.len() < ANSWER
         && let Some(Ok(frame)) = body.frame().await
     {
-        read += frame.data_ref().map_or(0, Bytes::len);
+        said.extend_from_slice(frame.data_ref().map_or(&[], |data| data));
     }
 }
 

@@ -12,6 +12,10 @@ use crate::{access::unix_now, broadcasts::Push, live::is_entry, server::Server};
 /// Faults of one session that are logged; a broken encoder makes one per frame.
 const LOGGED_FAULTS: u32 = 5;
 
+/// How often a broadcast that does not take the media of a push is told of sound to begin with: as late as this is
+/// unheard, and every packet would be 40 times a second.
+const TELL_AGAIN: Duration = Duration::from_millis(200);
+
 /// One publish session's way into its broadcast.
 pub struct Publisher {
     server: Arc<Server>,
@@ -19,6 +23,8 @@ pub struct Publisher {
     assembler: Assembler,
     samples: Vec<Sample>,
     begin: Instant,
+    /// When the broadcast was last told that it may begin or go on here.
+    told_at: Option<Instant>,
     /// When the encoder said that its stream ends here, unless media followed.
     ended_at: Option<Instant>,
     faults: u32,
@@ -33,6 +39,7 @@ impl Publisher {
             assembler,
             samples: Vec::new(),
             begin: Instant::now(),
+            told_at: None,
             ended_at: None,
             faults: 0,
         }
@@ -121,7 +128,11 @@ impl Publisher {
         }
         for sample in self.samples.drain(..) {
             let live = self.push.broadcast.live();
-            if is_entry(&sample) && !live.is_open_for(self.push.epoch) {
+            // Of sound alone every packet is a place to begin at.
+            let lately = self.told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN);
+            let again = !lately || sample.packet.track == TrackId::Video;
+            if is_entry(&sample) && again && !live.is_open_for(self.push.epoch) {
+                self.told_at = Some(Instant::now());
                 self.push.keyframe().await;
             }
             live.push(self.push.epoch, sample, UnixMillis(now.0));

@@ -16,7 +16,10 @@ use super::publisher::Publisher;
 use crate::{
     access::{self, unix_now},
     broadcasts::{Peer, Push},
-    notices, output,
+    config::Action,
+    gate::{Protocol, Question},
+    notices,
+    output::{self, rtmp::Admitted},
     server::Server,
     socket::{self, Listener},
 };
@@ -258,7 +261,11 @@ impl Session {
         let stream: Stream = name.parse()?;
         Span::current().record("name", format_args!("{app}/{stream}").to_string());
         let peer = Peer::new(self.peer.ip(), query);
-        let publish = match self.knock(&app, &stream, query) {
+        let admitted = match self.knock(&app, &stream, query) {
+            Ok(publish) => self.ask(&app, &stream, query).await.map(|()| publish),
+            refused => refused,
+        };
+        let publish = match admitted {
             Ok(publish) => publish,
             Err(refusal) => {
                 notices::refused(&server, &app, &stream, &refusal, &peer).await;
@@ -288,6 +295,16 @@ impl Session {
                 Err(error.into())
             }
         }
+    }
+
+    /// What the backend says to this push, where it is asked.
+    async fn ask(&self, app: &App, stream: &Stream, query: &str) -> Result<(), Refusal> {
+        let server = &self.server;
+        let open = server.broadcasts.named_status(app, stream).filter(|status| !status.state.is_final());
+        let id = open.map(|status| status.id.clone());
+        let from = (self.peer.ip(), query);
+        let question = Question::new(Action::Publish, app, stream, Protocol::Rtmp, from, id);
+        server.gate.ask(server, question).await.of_push()
     }
 
     async fn receive_media(&mut self, publisher: &mut Publisher) -> Result<(), Ended> {
@@ -326,12 +343,12 @@ impl Session {
     }
 
     async fn play(&mut self, app: &str, name: &str, query: &str) -> Result<(), Ended> {
-        match output::rtmp::admit(&self.server, self.peer, app, name, query) {
-            Ok(broadcast) => {
+        match output::rtmp::admit(&self.server, self.peer, app, name, query).await {
+            Ok(Admitted { broadcast, blocks }) => {
                 socket::for_viewer(&self.stream, self.server.settings().config.limits.viewer_stall.0);
                 self.connection.accept();
                 self.flush().await?;
-                output::rtmp::play(self, &broadcast).await
+                output::rtmp::play(self, &broadcast, blocks).await
             }
             Err((code, refusal)) => Err(self.refuse(code, refusal).await),
         }

@@ -7,8 +7,11 @@ use kaibo_hub::Publisher;
 use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Timeline, TrackId, Tracks, UnixMillis};
 use prometheus_client::metrics::counter::Counter;
 
-use super::Past;
-use crate::{access::unix_now, packager::Queued};
+use super::{Past, preview::Preview};
+use crate::{
+    access::unix_now,
+    packager::{Gathering, Queued},
+};
 
 /// Takes what publishers send, and gives it its place on the broadcast's timeline.
 pub struct Ingest {
@@ -28,12 +31,14 @@ pub struct Ingest {
     counted: Counter,
 }
 
-/// A push before the start of its broadcast, or during a pause: its media is looked at, then dropped.
+/// A push before the start of its broadcast, or during a pause: its media is looked at, then dropped, unless somebody
+/// watches who may. It has a timeline of its own, so nothing of it comes before the public one's beginning.
 struct Unseen {
     epoch: Epoch,
     timeline: Timeline,
     health: Health,
     tracks: Arc<Tracks>,
+    preview: Option<Preview>,
 }
 
 /// What is pushed, public or not.
@@ -119,6 +124,7 @@ impl Ingest {
     /// Nothing follows.
     pub fn end(&mut self) {
         self.break_run();
+        self.unseen = None;
         self.frames = None;
     }
 
@@ -140,6 +146,13 @@ impl Ingest {
         }
     }
 
+    /// What is pushed and not public, to be watched.
+    pub fn preview(&mut self, gathering: Gathering) -> Option<(&Preview, Arc<Tracks>)> {
+        let unseen = self.unseen.as_mut()?;
+        let preview = unseen.preview.get_or_insert_with(|| Preview::new(gathering));
+        Some((preview, unseen.tracks.clone()))
+    }
+
     fn look_at(&mut self, epoch: Epoch, sample: Sample, now: UnixMillis) {
         if self.frames.is_none() {
             return;
@@ -149,11 +162,19 @@ impl Ingest {
             timeline: Timeline::new(),
             health: Health::new(),
             tracks: sample.tracks.clone(),
+            preview: None,
         };
         let mut unseen = self.unseen.take().filter(|unseen| unseen.epoch == epoch).unwrap_or_else(fresh);
         unseen.tracks = sample.tracks.clone();
         unseen.timeline.push(sample, now, &mut self.made);
-        self.made.drain(..).for_each(|frame| unseen.health.record(&frame, now));
+        // Made again for the next one who comes.
+        unseen.preview.take_if(|preview| !preview.is_watched());
+        for frame in self.made.drain(..) {
+            unseen.health.record(&frame, now);
+            if let Some(preview) = &unseen.preview {
+                preview.push(frame);
+            }
+        }
         self.unseen = Some(unseen);
     }
 

@@ -3,35 +3,75 @@
 mod stream;
 mod websocket;
 
+use std::sync::Arc;
+
 use hyper::{Method, Response, StatusCode, header};
+use kaibo_broadcast::State;
 use kaibo_container::flv::Flv;
+use kaibo_hub::Cursor;
+use kaibo_media::Tracks;
 
 pub use stream::Stream;
 
-use super::{play_key, playable};
+use super::{Names, consent, play_key, playable};
 use crate::{
+    broadcasts::Handle,
+    gate,
     http::{Body, Call},
+    packager::Shared,
     problem::Problem,
     telemetry::Protocol,
 };
 
 /// `/APP/STREAM.flv`: FLV as an endless body, or as WebSocket messages if an upgrade is asked for.
 pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<Body>, Problem> {
-    let broadcast = playable(&call, app, stream)?;
-    play_key(&call, broadcast.app(), broadcast.stream())?;
+    let is_websocket = websocket::is_upgrade(&call);
+    let (protocol, way) = match is_websocket {
+        true => (Protocol::WsFlv, gate::Protocol::WsFlv),
+        false => (Protocol::Flv, gate::Protocol::Flv),
+    };
+    let (broadcast, preview) = match preview(&call, app, stream) {
+        Some((broadcast, preview)) => (broadcast, Some(preview)),
+        None => {
+            let broadcast = playable(&call, app, stream)?;
+            play_key(&call, broadcast.app(), broadcast.stream())?;
+            consent(&call, way, &Names::from(&*broadcast)).await?;
+            (broadcast, None)
+        }
+    };
     let live = broadcast.live();
-    if let Some(Err(error)) = live.tracks().map(|tracks| Flv::default().carries(&tracks)) {
+    let (blocks, tracks) = match preview {
+        Some((blocks, tracks)) => (Some(blocks), Some(tracks)),
+        None => (None, live.tracks()),
+    };
+    if let Some(Err(error)) = tracks.map(|tracks| Flv::default().carries(&tracks)) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()));
     }
-    if websocket::is_upgrade(&call) {
-        return websocket::upgrade(&mut call, &broadcast);
+    let join = |call: &Call| {
+        let blocks = blocks.unwrap_or_else(|| live.join_flv());
+        Stream::join(call, &broadcast, blocks, protocol)
+    };
+    if is_websocket {
+        return websocket::upgrade(&mut call, join);
     }
     let mut response = Response::new(Body::Empty);
     for (name, value) in [(header::CONTENT_TYPE, "video/x-flv"), (header::CACHE_CONTROL, "no-store")] {
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
     if *call.request.method() == Method::GET {
-        *response.body_mut() = Body::Flv(Stream::join(&call, &broadcast, Protocol::Flv));
+        *response.body_mut() = Body::Flv(join(&call));
     }
     Ok(response)
+}
+
+/// What is pushed before the start, for whoever has a token.
+fn preview(call: &Call, app: &str, stream: &str) -> Option<(Arc<Handle>, (Cursor<Shared>, Arc<Tracks>))> {
+    let (app, stream) = (app.parse().ok()?, stream.parse().ok()?);
+    let broadcast = call.server.broadcasts.named(&app, &stream)?;
+    let may = call.server.access.is_preview(&app, broadcast.id(), call.query());
+    if !may || broadcast.status().state != State::Preview {
+        return None;
+    }
+    let preview = broadcast.live().preview_flv()?;
+    Some((broadcast, preview))
 }

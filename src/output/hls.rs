@@ -7,9 +7,10 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_hls::Format;
 
-use super::{banned, ended, expired, keep_private, named, not_started, play_key, session};
+use super::{Names, banned, consent, ended, expired, keep_private, named, not_started, play_key, session};
 use crate::{
     broadcasts::Handle,
+    gate::Protocol,
     http::{Body, Cache, Call, Content},
     live::Playlist,
     problem::Problem,
@@ -35,6 +36,7 @@ pub async fn multivariant(
     let broadcast = named(call, &app, &stream)?;
     shown(&broadcast)?;
     play_key(call, &app, &stream)?;
+    consent(call, Protocol::Hls, &Names::from(&*broadcast)).await?;
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
@@ -101,8 +103,8 @@ async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Resul
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
     }
-    // An invalid query was refused above; without signed playback there is none to hand on.
-    let query = if call.server.access.play_is_signed(broadcast.app()) { call.query() } else { "" };
+    // An invalid query was refused above; where everybody may watch there is none to hand on.
+    let query = if call.server.access.play_is_guarded(broadcast.app()) { call.query() } else { "" };
     let Some(Playlist { text, gzip, etag, target_duration }) = live.playlist(format, query) else {
         return Err(no_segment_yet());
     };

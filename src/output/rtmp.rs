@@ -5,13 +5,15 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::BytesMut;
 use kaibo_broadcast::{App, Refusal, State, Stream};
 use kaibo_container::flv::{Flv, Format, TagKind, millis};
-use kaibo_hub::Next;
+use kaibo_hub::{Cursor, Next};
 use kaibo_media::{Frame, Timestamp, Tracks};
 use kaibo_rtmp::{Event, play::write_message};
 
 use super::Viewer;
 use crate::{
     broadcasts::Handle,
+    config::Action,
+    gate::{self, Question},
     input::rtmp::{Ended, Session},
     packager::Shared,
     server::Server,
@@ -46,17 +48,30 @@ fn preamble(tracks: &Tracks, time: Timestamp) -> BytesMut {
     out
 }
 
+/// A player, and what it is shown.
+pub struct Admitted {
+    pub broadcast: Arc<Handle>,
+    pub blocks: Cursor<Shared>,
+}
+
 /// Checks a player's request.
-pub fn admit(
+pub async fn admit(
     server: &Arc<Server>,
     peer: SocketAddr,
     app: &str,
     name: &str,
     query: &str,
-) -> Result<Arc<Handle>, (kaibo_rtmp::Refusal, Refusal)> {
+) -> Result<Admitted, (kaibo_rtmp::Refusal, Refusal)> {
     let bad_name = |refusal| (kaibo_rtmp::Refusal::BadName, refusal);
     let app: App = app.parse().map_err(|error| bad_name(Refusal::Name(error)))?;
     let stream: Stream = name.parse().map_err(|error| bad_name(Refusal::Name(error)))?;
+    if let Some(broadcast) = server.broadcasts.named(&app, &stream)
+        && server.access.is_preview(&app, broadcast.id(), query)
+        && broadcast.status().state == State::Preview
+        && let Some(blocks) = broadcast.live().preview_rtmp()
+    {
+        return Ok(Admitted { broadcast, blocks });
+    }
     if server.access.play_is_signed(&app) {
         if server.access.is_shut_out(peer.ip()) {
             return Err((kaibo_rtmp::Refusal::Denied, Refusal::Address));
@@ -68,7 +83,14 @@ pub fn admit(
     }
     let broadcast = server.broadcasts.named(&app, &stream).ok_or(bad_name(Refusal::NoBroadcast))?;
     match broadcast.status().state {
-        State::Live | State::Interrupted { .. } | State::Paused => Ok(broadcast),
+        State::Live | State::Interrupted { .. } | State::Paused => {
+            let (from, id) = ((peer.ip(), query), broadcast.id().clone());
+            let question = Question::new(Action::Play, &app, &stream, gate::Protocol::Rtmp, from, Some(id));
+            let allowed = server.gate.ask(server, question).await.of_play();
+            allowed.map_err(|reason| (kaibo_rtmp::Refusal::Denied, Refusal::Forbidden { reason }))?;
+            let blocks = broadcast.live().join_rtmp();
+            Ok(Admitted { broadcast, blocks })
+        }
         State::Banned { .. } => Err((kaibo_rtmp::Refusal::Denied, Refusal::Banned)),
         State::Created | State::Preview => Err(bad_name(Refusal::NoBroadcast)),
         State::Ended { .. } | State::Expired => Err(bad_name(Refusal::Ended)),
@@ -76,9 +98,12 @@ pub fn admit(
 }
 
 /// Sends the stream until it or the player ends.
-pub async fn play(session: &mut Session, broadcast: &Handle) -> Result<(), Ended> {
+pub async fn play(
+    session: &mut Session,
+    broadcast: &Handle,
+    mut cursor: Cursor<Shared>,
+) -> Result<(), Ended> {
     let mut viewer = Viewer::new(&session.server, broadcast, Protocol::Rtmp, session.peer);
-    let mut cursor = broadcast.live().join_rtmp();
     let mut batch = Vec::new();
     let mut tracks: Option<Arc<Tracks>> = None;
     loop {

@@ -107,6 +107,15 @@ pub enum Refusal {
     /// The credential is missing, wrong or over.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The backend does not allow it.
+    #[error("this is not allowed{}", reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default())]
+    Forbidden {
+        /// The backend's words for the streamer.
+        reason: Option<String>,
+    },
+    /// The backend that decides about pushes gave no answer.
+    #[error("whether this push is allowed can't be found out now; try again later")]
+    Unanswered,
     /// The publisher's address is not welcome.
     #[error("pushes from this address are refused")]
     Address,
@@ -119,8 +128,8 @@ pub enum Refusal {
     /// The broadcast that this credential belongs to is over.
     #[error("this broadcast is over; get a new stream key to start another one")]
     Ended,
-    /// A limit on concurrent pushes is reached.
-    #[error("too many streams are live; try again later")]
+    /// A limit on concurrent pushes, or on the broadcasts of a day, is reached.
+    #[error("the limit of streams is reached; try again later")]
     TooManyPushes,
     /// Somebody is live under this name.
     #[error("this stream is already live from another encoder")]
@@ -148,6 +157,9 @@ impl Refusal {
                 Code::of(18, 502)
             }
             Self::Key(KeyError::Mismatch) => Code::of(18, 503),
+            // Beside Tencent's own numbers for keys.
+            Self::Forbidden { .. } => Code::of(18, 506),
+            Self::Unanswered => Code::of(18, 507),
             Self::TooManyPushes => Code::of(18, 600),
             Self::NameLive => Code::of(18, 601),
             Self::NoKeyframe => Code::plain(8),

@@ -32,9 +32,10 @@ pub struct Stream {
 }
 
 impl Stream {
-    pub fn join(call: &Call, broadcast: &Handle, protocol: Protocol) -> Self {
+    /// Shows `blocks` to a new viewer.
+    pub fn join(call: &Call, broadcast: &Handle, blocks: Cursor<Shared>, protocol: Protocol) -> Self {
         Self {
-            cursor: broadcast.live().join_flv(),
+            cursor: blocks,
             batch: Vec::new(),
             ready: VecDeque::new(),
             tracks: None,

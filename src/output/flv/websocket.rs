@@ -1,6 +1,6 @@
 //! WS-FLV: the same bytes as binary messages (RFC 6455).
 
-use std::{future::poll_fn, sync::Arc, time::Duration};
+use std::{future::poll_fn, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use data_encoding::BASE64;
@@ -19,10 +19,8 @@ use tokio::{
 
 use super::Stream;
 use crate::{
-    broadcasts::Handle,
     http::{Body, Call},
     problem::Problem,
-    telemetry::Protocol,
 };
 
 /// RFC 6455 §1.3.
@@ -44,7 +42,7 @@ pub fn is_upgrade(call: &Call) -> bool {
 }
 
 /// Answers the handshake, then streams.
-pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Result<Response<Body>, Problem> {
+pub fn upgrade(call: &mut Call, join: impl FnOnce(&Call) -> Stream) -> Result<Response<Body>, Problem> {
     let key = call.header(header::SEC_WEBSOCKET_KEY).to_string();
     if call.header(header::SEC_WEBSOCKET_VERSION) != "13" {
         let detail = "only version 13 of WebSocket is spoken here";
@@ -58,7 +56,7 @@ pub fn upgrade(call: &mut Call, broadcast: &Arc<Handle>) -> Result<Response<Body
             "Sec-WebSocket-Key is missing",
         ));
     }
-    let stream = Stream::join(call, broadcast, Protocol::WsFlv);
+    let stream = join(call);
     let upgraded = hyper::upgrade::on(&mut call.request);
     let place = call.place.clone();
     tokio::spawn(async move {
