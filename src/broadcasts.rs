@@ -5,6 +5,7 @@ mod handle;
 mod past;
 mod peer;
 mod prune;
+mod quota;
 mod status;
 mod unsaved;
 
@@ -14,12 +15,17 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
-use kaibo_broadcast::{App, Broadcast, BroadcastId, Plan, Policy, Publish, Refusal, Stream};
+use kaibo_broadcast::{App, Broadcast, BroadcastId, Plan, Policy, Publish, Refusal, State, Stream};
 use kaibo_media::Span;
 use kaibo_store::{Error as StoreError, Filter, Record};
 use tokio::sync::oneshot;
 
-use self::{actor::Begin, handle::Command, past::Past};
+use self::{
+    actor::Begin,
+    handle::Command,
+    past::Past,
+    quota::{Quotas, Seat},
+};
 pub use self::{
     handle::{Change, Handle, Push},
     peer::{Peer, PushFacts},
@@ -47,6 +53,7 @@ pub struct Broadcasts {
     by_name: DashMap<(App, Stream), Arc<Handle>>,
     by_id: DashMap<BroadcastId, Arc<Handle>>,
     past: Mutex<Past>,
+    quotas: Quotas,
 }
 
 /// What `POST /broadcasts` asks for.
@@ -57,6 +64,27 @@ pub struct Wish {
     pub plan: Plan,
     /// As configured, where it is not said.
     pub resume_window: Option<Duration>,
+}
+
+/// Why the API gets no broadcast.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// `broadcast.max_per_day`
+    #[error("the app has begun as many broadcasts within 24 hours as it may")]
+    Quota,
+    /// `limits.broadcasts`
+    #[error("the server holds as many broadcasts as it may; stop some that nobody will push")]
+    TooMany,
+}
+
+/// Where a push goes.
+struct Entrance {
+    broadcast: Arc<Handle>,
+    seat: Seat,
+    /// It opened the broadcast.
+    is_new: bool,
 }
 
 impl Broadcasts {
@@ -157,18 +185,32 @@ impl Broadcasts {
         publish: Publish,
         peer: Peer,
     ) -> Result<Push, Refusal> {
-        let handle = match self.admit(server, app, stream, &publish) {
-            Ok(handle) => handle,
+        let is_open = self.named_status(app, stream).is_some_and(|status| !status.state.is_final());
+        let (turn, is_one_too_many) = match is_open {
+            // Whoever comes back is not counted again.
+            true => (None, false),
+            false => self.quotas.turn(server, app).await.unwrap_or_else(|error| {
+                tracing::error!(%error, "the broadcasts of a day can't be counted; this push is let in");
+                (None, false)
+            }),
+        };
+        let Entrance { broadcast: handle, seat, is_new } = match self
+            .admit(server, app, stream, &publish, is_one_too_many)
+        {
+            Ok(entrance) => entrance,
             Err(refusal) => {
                 notices::refused(server, app, stream, &refusal, &peer).await;
                 return Err(refusal);
             }
         };
+        // Once there is an answer, what was opened is stored.
+        let _turn = turn.filter(|_| is_new);
         let (reply, answer) = oneshot::channel();
         if handle.commands.send(Command::Publish { publish, peer, reply }).await.is_err() {
             return Err(Refusal::Ended);
         }
-        answer.await.unwrap_or(Err(Refusal::Ended))
+        let push = answer.await.unwrap_or(Err(Refusal::Ended))?;
+        Ok(push.with_seat(seat))
     }
 
     fn admit(
@@ -177,7 +219,8 @@ impl Broadcasts {
         app: &App,
         stream: &Stream,
         publish: &Publish,
-    ) -> Result<Arc<Handle>, Refusal> {
+        is_one_too_many: bool,
+    ) -> Result<Entrance, Refusal> {
         let settings = &server.app_settings(app.as_str());
         // The entry is held over look-up and insertion: of two pushes at once, one opens and the other joins.
         let entry = self.by_name.entry((app.clone(), stream.clone()));
@@ -191,8 +234,16 @@ impl Broadcasts {
             barred: status.as_ref().map(|status| status.barred.as_slice()).unwrap_or_default(),
             auto_create: settings.broadcast.auto_create,
         };
-        match (door.admit(publish, server.clock.now())?, entry) {
-            (kaibo_broadcast::Admission::Join, Entry::Occupied(known)) => Ok(known.get().clone()),
+        let admission = door.admit(publish, server.clock.now())?;
+        // A first push takes a place; one that comes back always has its own.
+        let is_first = status.as_ref().is_none_or(|status| status.state.is_final() || status.state == State::Created);
+        let most = Some(settings.broadcast.max_live).filter(|most| is_first && *most > 0);
+        let seat = self.quotas.seat(app, most).ok_or(Refusal::TooManyPushes)?;
+        match (admission, entry) {
+            (kaibo_broadcast::Admission::Join, Entry::Occupied(known)) => {
+                Ok(Entrance { broadcast: known.get().clone(), seat, is_new: false })
+            }
+            _ if is_one_too_many => Err(Refusal::TooManyPushes),
             (_, entry) => {
                 // The new one may leave no trace; the one before it still bars its keys then.
                 self.past_takes(&entry);
@@ -209,14 +260,21 @@ impl Broadcasts {
                 self.by_id.insert(id, handle.clone());
                 server.metrics.broadcasts.inc();
                 entry.insert(handle.clone());
-                Ok(handle)
+                Ok(Entrance { broadcast: handle, seat, is_new: true })
             }
         }
     }
 
     /// Makes a broadcast for the API; it is stored when this returns. Fails with [`StoreError::NameTaken`] while
-    /// another one of its name is not over.
-    pub async fn create(&self, server: &Arc<Server>, wish: Wish) -> Result<Arc<Handle>, StoreError> {
+    /// another one of its name is not over, and where a quota says so.
+    pub async fn create(&self, server: &Arc<Server>, wish: Wish) -> Result<Arc<Handle>, CreateError> {
+        let (_turn, is_one_too_many) = self.quotas.turn(server, &wish.app).await?;
+        if is_one_too_many {
+            return Err(CreateError::Quota);
+        }
+        if self.by_id.len() >= server.settings().config.limits.broadcasts {
+            return Err(CreateError::TooMany);
+        }
         let (stored, answer) = oneshot::channel();
         let handle = self.open(server, wish, stored)?;
         answer.await.unwrap_or(Err(StoreError::Closed))?;

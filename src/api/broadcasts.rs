@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     access::{self, unix_now},
-    broadcasts::{About, BroadcastObject, Change, Status, Wish},
+    broadcasts::{About, BroadcastObject, Change, CreateError, Status, Wish},
     config::Scope,
     problem::Problem,
     server::Server,
@@ -125,7 +125,9 @@ pub struct New {
 /// Makes a broadcast, which waits for its publisher.
 #[utoipa::path(post, operation_id = "create_broadcast", path = "/api/v1/broadcasts", tag = "broadcasts", request_body = New,
     responses((status = 201, body = BroadcastObject),
-        (status = 409, description = "`name_taken`: the stream has a broadcast that is not over; `banned`")))]
+        (status = 409, description = "`name_taken`: the stream has a broadcast that is not over; `banned`"),
+        (status = 429, description = "`quota_exceeded`: the app has begun `broadcast.max_per_day` broadcasts within 24 \
+            hours; `too_many_broadcasts`: `limits.broadcasts` are not over")))]
 pub async fn create(
     State(server): State<Arc<Server>>,
     Extension(caller): Extension<Caller>,
@@ -154,8 +156,10 @@ pub async fn create(
         resume_window: resume_window.map(Duration::from_secs),
     };
     let made = server.broadcasts.create(&server, wish).await.map_err(|error| match error {
-        StoreError::NameTaken { .. } => conflict("name_taken", error.to_string()),
-        error => store_fault(&error),
+        CreateError::Store(error @ StoreError::NameTaken { .. }) => conflict("name_taken", error.to_string()),
+        CreateError::Store(error) => store_fault(&error),
+        CreateError::Quota => too_many("quota_exceeded", error.to_string()),
+        CreateError::TooMany => too_many("too_many_broadcasts", error.to_string()),
     })?;
     Ok((StatusCode::CREATED, Json(show(&server, &caller, &made.status()))))
 }
@@ -352,6 +356,10 @@ fn show(server: &Server, caller: &Caller, status: &Status) -> BroadcastObject {
     let expires = plan.push_url_expiry(now);
     let expires = longest.map_or(expires, |longest| expires.min(longest));
     object.with_push(access::push_url(&server.access, &at, app, stream, expires))
+}
+
+fn too_many(code: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, code, detail)
 }
 
 fn no_broadcast() -> Problem {

@@ -515,7 +515,7 @@ impl Actor {
         let newest_media = Arc::new(AtomicI64::new(now.0));
         self.about.push = Some(PushFacts::new(epoch, peer, now));
         self.accepted = Some(Accepted { epoch, close: Some(close), newest_media: newest_media.clone() });
-        let push = Push { epoch, broadcast: self.handle.clone(), closing, newest_media };
+        let push = Push { epoch, broadcast: self.handle.clone(), closing, newest_media, seat: None };
         // If the publisher has gone away meanwhile, its probe runs out.
         let _ = reply.send(Ok(push));
     }

@@ -11,7 +11,7 @@ use kaibo_broadcast::{
 use kaibo_store::NewNotice;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{Peer, Status};
+use super::{Peer, Status, quota::Seat};
 use crate::live::Live;
 
 /// One broadcast, as everybody but its actor sees it.
@@ -79,6 +79,8 @@ pub struct Push {
     pub closing: oneshot::Receiver<DownCause>,
     /// When its newest media came, for the actor to judge whether it lives.
     pub(super) newest_media: Arc<AtomicI64>,
+    /// Its place among the pushes of its app, once it has one.
+    pub(super) seat: Option<Seat>,
 }
 
 impl Drop for Push {
@@ -91,6 +93,12 @@ impl Drop for Push {
 }
 
 impl Push {
+    /// Keeps `seat` for as long as it lives.
+    pub(super) fn with_seat(mut self, seat: Seat) -> Self {
+        self.seat = Some(seat);
+        self
+    }
+
     /// Media came.
     pub fn note_media(&self, now: Millis) {
         self.newest_media.store(now.0, Ordering::Relaxed);

@@ -113,6 +113,9 @@ pub trait Broadcasts {
     /// has: for whoever knows which of them need not be kept.
     fn over(&self, before: Millis, after: Option<u64>, limit: usize) -> Result<Page<Record>, Error>;
 
+    /// How many broadcasts of `app` were made at `since` or later, and are not forgotten.
+    fn made_since(&self, app: &App, since: Millis) -> Result<u64, Error>;
+
     /// Forgets a broadcast; its notices are sent all the same. False: there was none. Nothing else removes a
     /// broadcast.
     fn delete(&mut self, id: &BroadcastId) -> Result<bool, Error>;

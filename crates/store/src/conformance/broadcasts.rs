@@ -126,3 +126,16 @@ pub(crate) fn those_that_ended_long_ago_are_walked_through_oldest_first(store: &
     assert_eq!(store.over(at(5), None, 10).unwrap().items, [], "not before it ended");
     assert_eq!(store.over(at(6), Some(u64::MAX), 10).unwrap().items, []);
 }
+
+pub(crate) fn broadcasts_of_an_app_are_counted_from_a_time_on(store: &mut impl Store) {
+    let (live, event) = ("live".parse().unwrap(), "event".parse().unwrap());
+    for (id, seconds) in [("b1", 0), ("b2", 10), ("b3", 20)] {
+        store.save(&Record { created_at: at(seconds), ..ended(id, "room") }, &[]).unwrap();
+    }
+    store.save(&Record { app: "event".parse().unwrap(), ..record("b4", "room") }, &[]).unwrap();
+    for (app, seconds, expected) in [(&live, 0, 3), (&live, 10, 2), (&live, 11, 1), (&live, 21, 0), (&event, 0, 1)] {
+        assert_eq!(store.made_since(app, at(seconds)).unwrap(), expected, "{app} from {seconds}");
+    }
+    store.delete(&"b3".parse().unwrap()).unwrap();
+    assert_eq!(store.made_since(&live, at(0)).unwrap(), 2);
+}

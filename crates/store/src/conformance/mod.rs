@@ -36,6 +36,7 @@ macro_rules! suite {
             broadcasts_are_listed_newest_first_in_pages,
             broadcasts_are_filtered,
             those_that_ended_long_ago_are_walked_through_oldest_first,
+            broadcasts_of_an_app_are_counted_from_a_time_on,
             a_page_goes_on_although_its_last_broadcast_was_deleted,
             a_ban_lasts_until_its_time_or_until_it_is_lifted,
             bans_are_bounded,

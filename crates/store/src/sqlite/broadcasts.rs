@@ -118,6 +118,12 @@ impl Broadcasts for Sqlite {
         Ok(Page { items: rows.into_iter().map(|(_, record)| record).collect(), next })
     }
 
+    fn made_since(&self, app: &App, since: Millis) -> Result<u64, Error> {
+        let sql = "SELECT count(*) FROM broadcast WHERE app = ?1 AND created_at >= ?2";
+        let mut query = self.connection.prepare_cached(sql)?;
+        Ok(query.query_row(params![app.as_str(), since.0], |row| row.get(0))?)
+    }
+
     fn delete(&mut self, id: &BroadcastId) -> Result<bool, Error> {
         Ok(self.execute("DELETE FROM broadcast WHERE id = ?1", [id.as_str()])? > 0)
     }

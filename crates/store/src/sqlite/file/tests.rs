@@ -7,7 +7,7 @@ use super::{SCHEMA, migrate};
 use crate::{Broadcasts, Error, Filter, Outbox, Sqlite, Store};
 
 /// A database with rows in every table, as each version of the schema left it.
-const PAST: &[&str] = &[include_str!("../../../testdata/v1.sql")];
+const PAST: &[&str] = &[include_str!("../../../testdata/v1.sql"), include_str!("../../../testdata/v2.sql")];
 
 fn fresh() -> (Sqlite, TempDir) {
     let folder = tempfile::tempdir().unwrap();
