@@ -4,6 +4,7 @@ mod actor;
 mod handle;
 mod past;
 mod peer;
+mod privacy;
 mod prune;
 mod quota;
 mod status;
@@ -24,6 +25,7 @@ use self::{
     actor::Begin,
     handle::Command,
     past::Past,
+    privacy::Privacy,
     quota::{Quotas, Seat},
 };
 pub use self::{
@@ -54,6 +56,7 @@ pub struct Broadcasts {
     by_id: DashMap<BroadcastId, Arc<Handle>>,
     past: Mutex<Past>,
     quotas: Quotas,
+    privacy: Privacy,
 }
 
 /// What `POST /broadcasts` asks for.
@@ -247,6 +250,7 @@ impl Broadcasts {
             (_, entry) => {
                 // The new one may leave no trace; the one before it still bars its keys then.
                 self.past_takes(&entry);
+                let about = About::new(String::new(), None, !settings.record.public);
                 let id = new_id();
                 let broadcast = Broadcast::ad_hoc(
                     id.clone(),
@@ -256,7 +260,7 @@ impl Broadcasts {
                     door.barred,
                     server.clock.now(),
                 );
-                let handle = actor::spawn(server, broadcast, About::default(), settings, Begin::Push);
+                let handle = actor::spawn(server, broadcast, about, settings, Begin::Push);
                 self.by_id.insert(id, handle.clone());
                 server.metrics.broadcasts.inc();
                 entry.insert(handle.clone());
@@ -309,19 +313,48 @@ impl Broadcasts {
         Ok(handle)
     }
 
-    /// Changes the title of a broadcast that is over and no longer in memory.
-    pub async fn rename_past(
+    /// Changes what is said of a broadcast that is over and no longer in memory.
+    pub async fn change_past(
         &self,
         server: &Server,
         id: &BroadcastId,
         title: Option<String>,
+        replay_public: Option<bool>,
     ) -> Result<(), StoreError> {
-        let (id, Some(title)) = (id.clone(), title) else { return Ok(()) };
-        let renamed = server.store.ask(move |store| match store.get(&id)? {
-            Some(record) => store.save(&Record { title, ..record }, &[]),
-            None => Ok(Vec::new()),
+        let asked = id.clone();
+        let changed = server.store.ask(move |store| {
+            let Some(record) = store.get(&asked)? else { return Ok(None) };
+            let record = Status::changed(record, title.clone(), replay_public);
+            store.save(&record, &[])?;
+            Ok(Some(record))
         });
-        renamed.await.map(|_| ())
+        let changed = changed.await;
+        self.privacy.forget(id);
+        if let Some(record) = changed? {
+            let status = Arc::new(Status::of_record(&record, server.clock.now())?);
+            self.past().replace(&status);
+        }
+        Ok(())
+    }
+
+    /// The replay of `id` is not for everybody. None: nobody knows the broadcast any more.
+    pub async fn has_private_replay(
+        &self,
+        server: &Server,
+        id: &BroadcastId,
+    ) -> Result<Option<bool>, StoreError> {
+        if let Some(handle) = self.get(id) {
+            return Ok(Some(handle.status().replay_private));
+        }
+        let changes = match self.privacy.look_up(id) {
+            Ok(private) => return Ok(Some(private)),
+            Err(changes) => changes,
+        };
+        let private = self.status(server, id).await?.map(|status| status.replay_private);
+        if let Some(private) = private {
+            self.privacy.learn(id.clone(), private, changes);
+        }
+        Ok(private)
     }
 
     /// Takes a broadcast that is over out of memory, once nobody writes to its recording. Its name remembers the keys

@@ -73,7 +73,7 @@ pub fn expired() -> Problem {
 
 /// 404 for a broadcast that is over, with the replay's address.
 pub fn ended(status: &Status) -> Problem {
-    let replay = status.recorded.then(|| json!({ "hls": replay_url(&status.id) }));
+    let replay = status.has_public_replay().then(|| json!({ "hls": replay_url(&status.id) }));
     Problem::new(StatusCode::NOT_FOUND, "ended", "the broadcast is over").with("replay", json!(replay))
 }
 
@@ -98,10 +98,16 @@ pub fn etag(text: &[u8]) -> String {
 
 /// Keeps what needs a key out of caches that many share.
 pub fn keep_private(call: &Call, app: &App, response: &mut Response<Body>) {
+    if call.server.access.play_is_guarded(app) {
+        make_private(response);
+    }
+}
+
+/// Keeps `response` out of caches that many share.
+pub fn make_private(response: &mut Response<Body>) {
     let headers = response.headers_mut();
     let cached = headers.get(header::CACHE_CONTROL).and_then(|value| value.to_str().ok());
     if let Some(rest) = cached.and_then(|value| value.strip_prefix("public"))
-        && call.server.access.play_is_guarded(app)
         && let Ok(value) = HeaderValue::from_str(&format!("private{rest}"))
     {
         headers.insert(header::CACHE_CONTROL, value);

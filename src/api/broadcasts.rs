@@ -116,6 +116,8 @@ pub struct New {
     auto_start: bool,
     /// Keep a replay; as configured unless said otherwise.
     record: Option<bool>,
+    /// Whoever has the replay's address may watch it; as configured unless said otherwise.
+    replay_public: Option<bool>,
     /// How long it waits for its publisher to come back, 0 to 1800; as configured unless said otherwise.
     #[schema(maximum = 1800)]
     #[schema(value_type = Option<u64>)]
@@ -148,10 +150,11 @@ pub async fn create(
     if server.bans.until(&app, &stream, server.clock.now()).is_some() {
         return Err(refused(CommandConflict::Banned));
     }
+    let replay_public = server.app_settings(app.as_ref()).record.public;
     let wish = Wish {
         app,
         stream,
-        about: About::new(new.title, new.record),
+        about: About::new(new.title, new.record, !new.replay_public.unwrap_or(replay_public)),
         plan,
         resume_window: resume_window.map(Duration::from_secs),
     };
@@ -231,6 +234,8 @@ pub async fn resume(
 pub struct Patch {
     #[schema(max_length = 256)]
     title: Option<String>,
+    /// Whoever has the replay's address may watch it. Otherwise it takes a preview token.
+    replay_public: Option<bool>,
     /// `null`: none.
     #[serde(default, deserialize_with = "nullable")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -241,7 +246,7 @@ pub struct Patch {
     planned_end: Option<Option<Time>>,
 }
 
-/// Changes its title, at any time, or when it is planned, until it is over. What is left out stays.
+/// Changes its title or who may see its replay, at any time, or when it is planned, until it is over. What is left out stays.
 #[utoipa::path(patch, operation_id = "change_broadcast", path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
     request_body = Patch,
     responses((status = 200, body = BroadcastObject), (status = 404, description = "`no_such_broadcast`"),
@@ -254,6 +259,7 @@ pub async fn change(
 ) -> Result<Json<BroadcastObject>, Problem> {
     let change = Change {
         title: patch.title,
+        replay_public: patch.replay_public,
         planned_start: patch.planned_start.map(|at| at.map(|at| at.0)),
         planned_end: patch.planned_end.map(|at| at.map(|at| at.0)),
     };
@@ -272,8 +278,9 @@ pub async fn change(
     change.title.as_deref().map(fits).transpose()?;
     match (server.broadcasts.get(&id), change) {
         (Some(broadcast), change) => broadcast.change(change).await.map_err(refused)?,
-        (None, Change { title, planned_start: None, planned_end: None }) => {
-            server.broadcasts.rename_past(&server, &id, title).await.map_err(|error| store_fault(&error))?;
+        (None, Change { title, replay_public, planned_start: None, planned_end: None }) => {
+            let changed = server.broadcasts.change_past(&server, &id, title, replay_public).await;
+            changed.map_err(|error| store_fault(&error))?;
         }
         (None, _) => return Err(refused(CommandConflict::Over)),
     }

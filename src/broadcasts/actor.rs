@@ -314,9 +314,10 @@ impl Actor {
             let planned_end = change.planned_end.unwrap_or(plan.planned_end);
             self.command(Event::Reschedule { planned_start, planned_end }).await;
         }
-        if let Some(title) = change.title {
-            self.about.title = title;
-            // An error is logged; the title is in force until a restart.
+        if change.title.is_some() || change.replay_public.is_some() {
+            self.about.title = change.title.unwrap_or(std::mem::take(&mut self.about.title));
+            self.about.replay_private = change.replay_public.map_or(self.about.replay_private, |public| !public);
+            // An error is logged; the change is in force until a restart.
             let _ = self.store(&[]).await;
             self.show();
         }

@@ -67,6 +67,7 @@ pub enum Command {
 #[derive(Default)]
 pub struct Change {
     pub title: Option<String>,
+    pub replay_public: Option<bool>,
     pub planned_start: Option<Option<Millis>>,
     pub planned_end: Option<Option<Millis>>,
 }

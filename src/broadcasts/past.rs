@@ -29,6 +29,12 @@ impl Past {
         self.by_name.get(name)
     }
 
+    /// One that is known has changed.
+    pub fn replace(&mut self, status: &Arc<Status>) {
+        let known = self.order.iter_mut().chain(self.by_name.values_mut());
+        known.filter(|known| known.id == status.id).for_each(|known| *known = status.clone());
+    }
+
     /// Takes in a broadcast that is over, or what is new of one that it knows.
     pub fn push(&mut self, status: Arc<Status>) {
         // Going through all of them takes some 100 µs.

@@ -30,19 +30,21 @@ pub struct About {
     /// What was known before a restart: the size of the picture, and whether there is a recording.
     size: Option<(u32, u32)>,
     recorded: bool,
+    /// Its replay is not for everybody.
+    pub replay_private: bool,
     /// What a later version has stored with it, to be handed back to that version.
     more: Map<String, Value>,
 }
 
 impl About {
-    pub fn new(title: String, record: Option<bool>) -> Self {
-        Self { title, record, ..Self::default() }
+    pub fn new(title: String, record: Option<bool>, replay_private: bool) -> Self {
+        Self { title, record, replay_private, ..Self::default() }
     }
 
     /// Of a broadcast that the store knows.
     pub fn of_record(record: &Record) -> Self {
-        let Extra { recorded, size, record: wish, push, more } = Extra::of_record(record);
-        Self { title: record.title.clone(), record: wish, push, size, recorded, more }
+        let Extra { recorded, size, record: wish, push, replay_private, more } = Extra::of_record(record);
+        Self { title: record.title.clone(), record: wish, push, size, recorded, replay_private, more }
     }
 }
 
@@ -66,6 +68,8 @@ pub struct Status {
     pub size: Option<(u32, u32)>,
     /// There is a replay, or one is being written.
     pub recorded: bool,
+    /// The replay is not for everybody.
+    pub replay_private: bool,
     /// Credentials that may not open another broadcast of this name.
     pub barred: Vec<Fingerprint>,
 }
@@ -104,7 +108,25 @@ impl Status {
             resumes: broadcast.resumes(),
             size: extra.size,
             recorded: extra.recorded,
+            replay_private: extra.replay_private,
             barred: broadcast.barred().to_vec(),
+        }
+    }
+
+    /// Everybody may know where its replay is.
+    pub fn has_public_replay(&self) -> bool {
+        self.recorded && !self.replay_private && !self.state.is_withheld()
+    }
+
+    /// The record of a broadcast that is over, with what can still be changed.
+    pub fn changed(record: Record, title: Option<String>, replay_public: Option<bool>) -> Record {
+        let record = match title {
+            Some(title) => Record { title, ..record },
+            None => record,
+        };
+        match replay_public {
+            Some(public) => Extra::in_record(record, !public),
+            None => record,
         }
     }
 
@@ -145,6 +167,7 @@ impl Status {
             push: None,
             play: play_urls(at, &self.app, &self.stream),
             replay: (self.recorded && !withheld).then(|| Replay {
+                public: !self.replay_private,
                 status: if ended.is_some() { "ready" } else { "recording" },
                 hls: format!("{}/replay/{}.m3u8", at.http, self.id),
             }),
@@ -160,6 +183,7 @@ struct Extra {
     size: Option<(u32, u32)>,
     record: Option<bool>,
     push: Option<PushFacts>,
+    replay_private: bool,
     #[serde(flatten)]
     more: Map<String, Value>,
 }
@@ -173,8 +197,15 @@ impl Extra {
             size: video.map(|video| (video.width, video.height)).or(about.size),
             record: about.record,
             push: about.push.clone(),
+            replay_private: about.replay_private,
             more: about.more.clone(),
         }
+    }
+
+    /// `record` with a replay that is for everybody, or not.
+    fn in_record(record: Record, replay_private: bool) -> Record {
+        let extra = Self { replay_private, ..Self::of_record(&record) };
+        Record { extra: serde_json::to_string(&extra).unwrap_or_default(), ..record }
     }
 
     fn of_record(record: &Record) -> Self {
@@ -237,5 +268,7 @@ impl BroadcastObject {
 struct Replay {
     /// `recording` or `ready`.
     status: &'static str,
+    /// Whoever has its address may watch it; otherwise it takes a preview token.
+    public: bool,
     hls: String,
 }

@@ -8,9 +8,11 @@ use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
 use kaibo_replay::{Error, Id, Segment};
 
-use super::{banned, keep_private, play_key, session};
+use super::{Names, banned, consent, keep_private, make_private, play_key, session};
 use crate::{
+    access::preview,
     broadcasts::Handle,
+    gate::Protocol,
     http::{Body, Cache, Call, Content},
     problem::Problem,
     recorder::Replay,
@@ -22,10 +24,13 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     let found = find(call, id).await?;
     // Whoever has watched it live, or reloads the list, comes with a session; others with a key.
     let query = match session(call, &found.app, &found.broadcast) {
-        Ok(()) if call.server.access.play_is_signed(&found.app) => call.query().to_string(),
+        _ if found.token.is_some() => found.token.clone().unwrap_or_default(),
+        Ok(()) if call.server.access.play_is_guarded(&found.app) => call.query().to_string(),
         Ok(()) => String::new(),
         Err(_) => {
             play_key(call, &found.app, &found.stream)?;
+            let names = Names { app: &found.app, stream: &found.stream, id: &found.broadcast };
+            consent(call, Protocol::Hls, &names).await?;
             call.server.access.hls_session(&found.app, &found.broadcast).unwrap_or_default()
         }
     };
@@ -58,8 +63,10 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
 /// `/replay/BROADCAST/…`: segments and initialisation sections.
 pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
     let found = find(call, id).await?;
-    session(call, &found.app, &found.broadcast)?;
-    let Found { id, app, replay, .. } = found;
+    if found.token.is_none() {
+        session(call, &found.app, &found.broadcast)?;
+    }
+    let Found { id, app, replay, private, .. } = found;
     let recordings = &call.server.recordings;
     let bytes = match file.rsplit_once('.') {
         Some((number, "m4s")) => {
@@ -91,6 +98,9 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
         Content { kind: "video/mp4", cache: Cache::Immutable, etag: file, chunks: vec![bytes], gzip: None };
     let mut response = content.answer(call);
     keep_private(call, &app, &mut response);
+    if private {
+        make_private(&mut response);
+    }
     Ok(response)
 }
 
@@ -101,6 +111,10 @@ struct Found {
     app: App,
     stream: Stream,
     replay: Replay,
+    /// It is not for everybody.
+    private: bool,
+    /// A query with the token that opens it all the same, without a key.
+    token: Option<String>,
 }
 
 async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
@@ -127,7 +141,20 @@ async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     };
     // Only a damaged index has no names in it.
     let (app, stream) = names.ok_or_else(Problem::not_found)?;
-    Ok(Found { id, broadcast, app, stream, replay })
+    let server = &call.server;
+    let private = server.broadcasts.has_private_replay(server, &broadcast).await.map_err(|error| {
+        tracing::error!(%broadcast, %error, "can't see whether a replay is public");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store", "the store can't be used; try again")
+    })?;
+    let private = private.unwrap_or(!server.app_settings(app.as_ref()).record.public);
+    let token = server.access.is_preview(&app, &broadcast, call.query()).then(|| {
+        let token = preview::of_query(call.query()).unwrap_or_default();
+        format!("{}={token}", preview::PARAMETER)
+    });
+    if private && token.is_none() {
+        return Err(Problem::new(StatusCode::FORBIDDEN, "replay_private", "this replay is not public"));
+    }
+    Ok(Found { id, broadcast, app, stream, replay, private, token })
 }
 
 fn fault(id: &Id, error: &Error) -> Problem {

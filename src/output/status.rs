@@ -64,7 +64,7 @@ fn document(status: Option<&Status>) -> serde_json::Value {
         State::Created | State::Preview => "not_started",
         state => state.name(),
     };
-    let replay = status.recorded && status.state.is_final() && !status.state.is_withheld();
+    let replay = status.state.is_final() && status.has_public_replay();
     json!({
         "state": state,
         "live_status": status.state.live_status(),
