@@ -7,6 +7,7 @@ mod guard;
 mod idempotency;
 mod input;
 mod openapi;
+mod preview;
 mod push_urls;
 mod streams;
 
@@ -89,6 +90,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/broadcasts/{id}/stop", post(broadcasts::stop))
         .route("/broadcasts/{id}/pause", post(broadcasts::pause))
         .route("/broadcasts/{id}/resume", post(broadcasts::resume))
+        .route("/broadcasts/{id}/preview", post(preview::mint))
         .route("/streams", get(streams::list))
         .route("/streams/{app}/{stream}", get(streams::one))
         .route("/streams/{app}/{stream}/kick", post(streams::kick))

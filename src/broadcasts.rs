@@ -197,15 +197,14 @@ impl Broadcasts {
                 (None, false)
             }),
         };
-        let Entrance { broadcast: handle, seat, is_new } = match self
-            .admit(server, app, stream, &publish, is_one_too_many)
-        {
-            Ok(entrance) => entrance,
-            Err(refusal) => {
-                notices::refused(server, app, stream, &refusal, &peer).await;
-                return Err(refusal);
-            }
-        };
+        let Entrance { broadcast: handle, seat, is_new } =
+            match self.admit(server, app, stream, &publish, is_one_too_many) {
+                Ok(entrance) => entrance,
+                Err(refusal) => {
+                    notices::refused(server, app, stream, &refusal, &peer).await;
+                    return Err(refusal);
+                }
+            };
         // Once there is an answer, what was opened is stored.
         let _turn = turn.filter(|_| is_new);
         let (reply, answer) = oneshot::channel();
@@ -239,7 +238,8 @@ impl Broadcasts {
         };
         let admission = door.admit(publish, server.clock.now())?;
         // A first push takes a place; one that comes back always has its own.
-        let is_first = status.as_ref().is_none_or(|status| status.state.is_final() || status.state == State::Created);
+        let is_first =
+            status.as_ref().is_none_or(|status| status.state.is_final() || status.state == State::Created);
         let most = Some(settings.broadcast.max_live).filter(|most| is_first && *most > 0);
         let seat = self.quotas.seat(app, most).ok_or(Refusal::TooManyPushes)?;
         match (admission, entry) {

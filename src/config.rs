@@ -13,6 +13,7 @@ mod units;
 
 pub use load::load;
 pub use settings::{
-    Action, App, Auth, Config, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook, WebhookFormat,
+    Action, App, Auth, Config, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook,
+    WebhookFormat,
 };
 pub use units::Duration;

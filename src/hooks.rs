@@ -19,8 +19,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub use self::{client::Client, sign::Key, target::Target};
 use self::client::Answer;
+pub use self::{client::Client, sign::Key, target::Target};
 use crate::{
     access::unix_now,
     config::{Webhook, WebhookFormat},

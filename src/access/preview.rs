@@ -33,7 +33,8 @@ pub fn opens(key: &Secret, broadcast: &BroadcastId, query: &str, now: Millis) ->
         return false;
     };
     let expires = Millis(seconds.saturating_mul(1000));
-    now < expires && Secret::new(token.unwrap_or_default()) == Secret::new(self::token(key, broadcast, expires))
+    now < expires
+        && Secret::new(token.unwrap_or_default()) == Secret::new(self::token(key, broadcast, expires))
 }
 
 #[cfg(test)]
@@ -53,8 +54,7 @@ mod tests {
         assert!(!opens(&key, &id("b2"), &query, before), "another broadcast");
         assert!(!opens(&other, &id("b1"), &query, before), "another server");
         let later = token.replacen("6", "7", 1);
-        for wrong in ["", "preview", "6ab", "\u{623f}\u{623f}\u{623f}", "-0000001", &later]
-        {
+        for wrong in ["", "preview", "6ab", "\u{623f}\u{623f}\u{623f}", "-0000001", &later] {
             assert!(!opens(&key, &id("b1"), &format!("preview={wrong}"), before), "{wrong}");
         }
     }

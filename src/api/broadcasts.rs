@@ -71,7 +71,7 @@ pub async fn list(
 }
 
 /// The id in a path.
-pub struct Id(BroadcastId);
+pub struct Id(pub BroadcastId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
@@ -344,7 +344,7 @@ async fn object(
     Ok(Json(show(server, caller, &status)))
 }
 
-async fn status(server: &Server, id: &BroadcastId) -> Result<Arc<Status>, Problem> {
+pub async fn status(server: &Server, id: &BroadcastId) -> Result<Arc<Status>, Problem> {
     let status = server.broadcasts.status(server, id).await.map_err(|error| store_fault(&error))?;
     status.ok_or_else(no_broadcast)
 }

@@ -316,7 +316,8 @@ impl Actor {
         }
         if change.title.is_some() || change.replay_public.is_some() {
             self.about.title = change.title.unwrap_or(std::mem::take(&mut self.about.title));
-            self.about.replay_private = change.replay_public.map_or(self.about.replay_private, |public| !public);
+            self.about.replay_private =
+                change.replay_public.map_or(self.about.replay_private, |public| !public);
             // An error is logged; the change is in force until a restart.
             let _ = self.store(&[]).await;
             self.show();

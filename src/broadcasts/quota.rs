@@ -44,7 +44,11 @@ impl Quotas {
 
     /// Waits until another broadcast of `app` may be counted, and says whether it would be one too many. Whoever opens
     /// it keeps the turn until it is stored. Without a quota everybody has the turn.
-    pub async fn turn(&self, server: &Server, app: &App) -> Result<(Option<MutexGuard<'_, ()>>, bool), StoreError> {
+    pub async fn turn(
+        &self,
+        server: &Server,
+        app: &App,
+    ) -> Result<(Option<MutexGuard<'_, ()>>, bool), StoreError> {
         let most = server.app_settings(app.as_ref()).broadcast.max_per_day;
         if most == 0 {
             return Ok((None, false));

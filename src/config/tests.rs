@@ -191,6 +191,12 @@ fn senseless_values_are_found_where_they_stand() {
             "[hls]\nwindow=\"3m\"\n[apps.shop.hls]\nsegment = \"20s\"\npart=\"30s\"",
             "config.toml:5:1: apps.shop.hls.part: 30s is outside 100ms to 20s",
         ),
+        ("[auth]\nurl = \"a.example\"", "config.toml:2:1: auth.url: the URL is not http://"),
+        (
+            "[apps.shop.auth]\nurl = \"https://a.example/x\"",
+            "config.toml:1:12: apps.shop.auth.secret: the secret is shorter than 16 bytes",
+        ),
+        ("[auth]\ntimeout = \"1m\"", "config.toml:2:1: auth.timeout: 1m is outside 10ms to 10s"),
         ("[flv]\nbatch = \"2s\"", "config.toml:2:1: flv.batch: 2s is outside 0s to 1s"),
         ("[record]\nsync = \"0s\"", "config.toml:2:1: record.sync: 0s is outside 100ms to 1m"),
         (
@@ -369,6 +375,8 @@ fn no_complaint_shows_a_secret() {
         format!("[[webhooks]]\nurl = \"https://a/?{SECRET}\"\nsecret = \"{SECRET}\"\nevents = [\"x\"]"),
         format!("[auth]\npush = \"{SECRET}\""),
         format!("auth = \"{SECRET}\""),
+        format!("[auth]\nurl = \"no-url?{SECRET}\""),
+        format!("[auth]\nurl = \"https://a/?{SECRET}\"\nsecret = \"whsec_{SECRET}!\""),
         format!("[auth.push]\nkey = \"{SECRET}"),
         format!("[auth.push]\nkey = {SECRET}"),
         format!("[auth.push]\nkey = '''{SECRET}"),

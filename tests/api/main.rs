@@ -12,6 +12,8 @@ mod bans;
 mod calls;
 mod events;
 mod plans;
+mod preview;
+mod quotas;
 #[path = "../server/support/mod.rs"]
 #[allow(dead_code, reason = "made for the tests of the whole server")]
 mod support;

@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod gate;
 mod receiver;
 mod sick_store;
 #[allow(dead_code, reason = "the server's own tests need more of it")]
@@ -110,6 +111,29 @@ fn a_refused_key_is_told_without_the_key() {
     );
     let (secret, _) = wrong.split_once('&').unwrap();
     assert!(!hooks[0].body.contains(secret.trim_start_matches("txSecret=")), "{}", hooks[0].body);
+}
+
+#[test]
+fn a_broadcast_tells_of_its_own_recording() {
+    let receiver = Receiver::start();
+    let server =
+        Kaibo::start(&webhook(&receiver, "events = [\"broadcast.started\"]\n[record]\nenabled = false"));
+    for (record, recorded) in [("true", true), ("null", false)] {
+        let url = format!("http://{}/api/v1/broadcasts", server.at.api);
+        let body = format!(r#"{{"stream":"room-{record}","auto_start":true,"record":{record}}}"#);
+        let made = support::http::post_json(&url, support::server::API_TOKEN, &body);
+        let made: Value = serde_json::from_slice(&made.body).unwrap();
+        let _encoder = push::ffmpeg(&clip::short(), made["push"]["url"].as_str().unwrap());
+        let told = wait_for("broadcast.started", seconds(10), || {
+            let told = receiver
+                .taken()
+                .iter()
+                .map(Hook::json)
+                .find(|told| told["data"]["broadcast"]["id"] == made["id"]);
+            told
+        });
+        assert_eq!(told["data"]["recorded"], recorded, "record: {record}");
+    }
 }
 
 #[test]

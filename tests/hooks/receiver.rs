@@ -33,6 +33,7 @@ impl Hook {
 #[derive(Clone)]
 enum Behaviour {
     Answer(u16),
+    Refuse(String),
     Redirect(String),
     Hang,
 }
@@ -78,6 +79,11 @@ impl Receiver {
         self.lock().behaviour = Behaviour::Answer(status);
     }
 
+    /// From now on every answer is 403, for this reason.
+    pub fn refuse(&self, reason: &str) {
+        self.lock().behaviour = Behaviour::Refuse(reason.into());
+    }
+
     pub fn redirect(&self, to: &str) {
         self.lock().behaviour = Behaviour::Redirect(to.into());
     }
@@ -111,6 +117,14 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) {
     state.hooks.push(Hook { headers, body, taken });
     let head = match behaviour {
         Behaviour::Answer(status) => format!("HTTP/1.1 {status} X\r\n"),
+        Behaviour::Refuse(reason) => {
+            let said = serde_json::json!({ "reason": reason }).to_string();
+            let head =
+                format!("HTTP/1.1 403 X\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", said.len());
+            // As below.
+            let _ = stream.write_all((head + &said).as_bytes());
+            return;
+        }
         Behaviour::Redirect(to) => format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\n"),
         Behaviour::Hang => {
             state.held.push(stream);

@@ -358,6 +358,8 @@ fn e8_the_numbers_of_tencent() {
         (Refusal::NoBroadcast, "18/306"),
         (Refusal::Ended, "18/307"),
         (Refusal::Address, "18/400"),
+        (Refusal::Forbidden { reason: None }, "18/506"),
+        (Refusal::Unanswered, "18/507"),
         (Refusal::TooManyPushes, "18/600"),
         (Refusal::NameLive, "18/601"),
     ] {

@@ -27,7 +27,12 @@ struct Seen {
 impl Viewer {
     /// Watches `live/STREAM` over HTTP.
     pub fn open(server: &Kaibo, stream: &str) -> Self {
-        let response = http::stream(&server.url(&format!("/live/{stream}.flv")));
+        Self::open_at(server, &format!("/live/{stream}.flv"))
+    }
+
+    /// Watches what is at `path` over HTTP.
+    pub fn open_at(server: &Kaibo, path: &str) -> Self {
+        let response = http::stream(&server.url(path));
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "video/x-flv");
         let mut body = response.into_body().into_reader();

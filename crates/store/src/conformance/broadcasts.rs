@@ -133,7 +133,9 @@ pub(crate) fn broadcasts_of_an_app_are_counted_from_a_time_on(store: &mut impl S
         store.save(&Record { created_at: at(seconds), ..ended(id, "room") }, &[]).unwrap();
     }
     store.save(&Record { app: "event".parse().unwrap(), ..record("b4", "room") }, &[]).unwrap();
-    for (app, seconds, expected) in [(&live, 0, 3), (&live, 10, 2), (&live, 11, 1), (&live, 21, 0), (&event, 0, 1)] {
+    for (app, seconds, expected) in
+        [(&live, 0, 3), (&live, 10, 2), (&live, 11, 1), (&live, 21, 0), (&event, 0, 1)]
+    {
         assert_eq!(store.made_since(app, at(seconds)).unwrap(), expected, "{app} from {seconds}");
     }
     store.delete(&"b3".parse().unwrap()).unwrap();

@@ -77,7 +77,7 @@ fn a_newer_database_is_refused() {
     store.connection.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
     let error = Sqlite::open(&folder.path().join("kaibo.db")).err().unwrap();
-    let says = "has schema version 99; this version of Kaibo knows up to 1: use a newer one";
+    let says = "has schema version 99; this version of Kaibo knows up to 2: use a newer one";
     assert!(error.to_string().ends_with(says), "{error}");
 }
 
