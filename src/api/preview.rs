@@ -49,6 +49,8 @@ struct PreviewUrls {
     flv: String,
     ws_flv: String,
     rtmp: String,
+    /// The page that plays it, by FLV.
+    watch: String,
 }
 
 /// Makes a token that shows what is pushed before the start, over FLV and RTMP, and plays a replay that is not public.
@@ -72,6 +74,11 @@ pub async fn mint(
     let play = play_urls(&at, &status.app, &status.stream);
     let with = |url: String| format!("{url}?{PARAMETER}={token}");
     let replay = status.recorded.then(|| with(format!("{}{}", at.http, replay_url(&status.id))));
-    let play = PreviewUrls { flv: with(play.flv), ws_flv: with(play.ws_flv), rtmp: with(play.rtmp) };
+    let play = PreviewUrls {
+        flv: with(play.flv),
+        ws_flv: with(play.ws_flv),
+        rtmp: with(play.rtmp),
+        watch: with(play.watch),
+    };
     Ok(Json(Preview { expires_at: rfc3339(expires), play, replay, token }))
 }

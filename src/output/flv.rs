@@ -30,25 +30,21 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
         true => (Protocol::WsFlv, gate::Protocol::WsFlv),
         false => (Protocol::Flv, gate::Protocol::Flv),
     };
-    let (broadcast, preview) = match preview(&call, app, stream) {
-        Some((broadcast, preview)) => (broadcast, Some(preview)),
+    let Shown { broadcast, blocks, tracks } = match preview(&call, app, stream) {
+        Some(shown) => shown,
         None => {
             let broadcast = playable(&call, app, stream)?;
             play_key(&call, broadcast.app(), broadcast.stream())?;
             consent(&call, way, &Names::from(&*broadcast)).await?;
-            (broadcast, None)
+            let tracks = broadcast.live().tracks();
+            Shown { broadcast, blocks: None, tracks }
         }
-    };
-    let live = broadcast.live();
-    let (blocks, tracks) = match preview {
-        Some((blocks, tracks)) => (Some(blocks), Some(tracks)),
-        None => (None, live.tracks()),
     };
     if let Some(Err(error)) = tracks.map(|tracks| Flv::default().carries(&tracks)) {
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()));
     }
     let join = |call: &Call| {
-        let blocks = blocks.unwrap_or_else(|| live.join_flv());
+        let blocks = blocks.unwrap_or_else(|| broadcast.live().join_flv());
         Stream::join(call, &broadcast, blocks, protocol)
     };
     if is_websocket {
@@ -64,14 +60,22 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
     Ok(response)
 }
 
+/// What a viewer is shown.
+struct Shown {
+    broadcast: Arc<Handle>,
+    /// Where it is not what everybody is shown.
+    blocks: Option<Cursor<Shared>>,
+    tracks: Option<Arc<Tracks>>,
+}
+
 /// What is pushed before the start, for whoever has a token.
-fn preview(call: &Call, app: &str, stream: &str) -> Option<(Arc<Handle>, (Cursor<Shared>, Arc<Tracks>))> {
+fn preview(call: &Call, app: &str, stream: &str) -> Option<Shown> {
     let (app, stream) = (app.parse().ok()?, stream.parse().ok()?);
     let broadcast = call.server.broadcasts.named(&app, &stream)?;
     let may = call.server.access.is_preview(&app, broadcast.id(), call.query());
     if !may || broadcast.status().state != State::Preview {
         return None;
     }
-    let preview = broadcast.live().preview_flv()?;
-    Some((broadcast, preview))
+    let (blocks, tracks) = broadcast.live().preview_flv()?;
+    Some(Shown { broadcast, blocks: Some(blocks), tracks: Some(tracks) })
 }

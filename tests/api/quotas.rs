@@ -46,7 +46,7 @@ fn an_app_begins_so_many_broadcasts_a_day_also_after_a_restart() {
     server.restart();
     let third = call(&server, "POST", "/api/v1/broadcasts", json!({ "stream": "third" }));
     assert_eq!(third.refusal(), (429, "quota_exceeded"));
-    let elsewhere = json!({ "app": "shop", "stream": "room" });
+    let elsewhere = json!({ "app": "shop", "stream": "elsewhere" });
     assert_eq!(call(&server, "POST", "/api/v1/broadcasts", elsewhere).status, 201, "each app by itself");
     assert!(refused(&server.push_url("fourth")).contains("the limit of streams is reached"));
     let _encoder = push::ffmpeg(&clip::long(), &url);

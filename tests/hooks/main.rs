@@ -119,18 +119,15 @@ fn a_broadcast_tells_of_its_own_recording() {
     let server =
         Kaibo::start(&webhook(&receiver, "events = [\"broadcast.started\"]\n[record]\nenabled = false"));
     for (record, recorded) in [("true", true), ("null", false)] {
-        let url = format!("http://{}/api/v1/broadcasts", server.at.api);
-        let body = format!(r#"{{"stream":"room-{record}","auto_start":true,"record":{record}}}"#);
-        let made = support::http::post_json(&url, support::server::API_TOKEN, &body);
-        let made: Value = serde_json::from_slice(&made.body).unwrap();
+        let made = ureq::post(format!("http://{}/api/v1/broadcasts", server.at.api))
+            .header("authorization", format!("Bearer {}", support::server::API_TOKEN))
+            .header("content-type", "application/json")
+            .send(format!(r#"{{"stream":"room-{record}","auto_start":true,"record":{record}}}"#));
+        let made = made.unwrap().body_mut().read_to_string().unwrap();
+        let made: Value = serde_json::from_str(&made).unwrap();
         let _encoder = push::ffmpeg(&clip::short(), made["push"]["url"].as_str().unwrap());
         let told = wait_for("broadcast.started", seconds(10), || {
-            let told = receiver
-                .taken()
-                .iter()
-                .map(Hook::json)
-                .find(|told| told["data"]["broadcast"]["id"] == made["id"]);
-            told
+            receiver.taken().iter().map(Hook::json).find(|told| told["data"]["broadcast"]["id"] == made["id"])
         });
         assert_eq!(told["data"]["recorded"], recorded, "record: {record}");
     }

@@ -4,7 +4,7 @@ import { flvUrl, hlsUrl, parseAddress, statusUrl } from './address';
 describe('the address of the page', () => {
   it('names the stream and its media', () => {
     const address = parseAddress('/watch/live/room-1_A', '');
-    expect(address).toEqual({ app: 'live', stream: 'room-1_A', key: '' });
+    expect(address).toEqual({ app: 'live', stream: 'room-1_A', key: '', preview: false });
     expect(hlsUrl(address!)).toBe('/live/room-1_A.m3u8');
     expect(flvUrl(address!)).toBe('/live/room-1_A.flv');
     expect(statusUrl(address!)).toBe('/status/live/room-1_A');
@@ -15,6 +15,12 @@ describe('the address of the page', () => {
     expect(hlsUrl(address!)).toBe('/live/room.m3u8?txSecret=AbC&txTime=5efba7d0');
     expect(flvUrl(address!)).toBe('/live/room.flv?txSecret=AbC&txTime=5efba7d0');
     expect(statusUrl(address!)).toBe('/status/live/room');
+  });
+
+  it('carries the token of a preview', () => {
+    const address = parseAddress('/watch/live/room', '?preview=6b0ac');
+    expect(address?.preview).toBe(true);
+    expect(flvUrl(address!)).toBe('/live/room.flv?preview=6b0ac');
   });
 
   it('leaves a key that is given twice for the server to refuse', () => {

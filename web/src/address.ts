@@ -2,13 +2,15 @@
 export interface Address {
   readonly app: string;
   readonly stream: string;
-  /** The play key as the page was opened with it (`?txSecret=…&txTime=…`), or nothing. */
+  /** Play key and preview token as the page was opened with them (`?txSecret=…&txTime=…`), or nothing. */
   readonly key: string;
+  /** A token came with the page: what is pushed shows before its start, over FLV. */
+  readonly preview: boolean;
 }
 
 const WATCH_PATH = /^\/watch\/([A-Za-z0-9_-]{1,128})\/([A-Za-z0-9_-]{1,128})\/?$/;
 
-/** Reads `/watch/APP/STREAM?txSecret=…&txTime=…`; anything else is no address. */
+/** Reads `/watch/APP/STREAM?txSecret=…&txTime=…&preview=…`; anything else is no address. */
 export function parseAddress(pathname: string, search: string): Address | null {
   const match = WATCH_PATH.exec(pathname);
   const app = match?.[1];
@@ -16,10 +18,10 @@ export function parseAddress(pathname: string, search: string): Address | null {
   if (app === undefined || stream === undefined) return null;
   const key = new URLSearchParams();
   for (const [name, value] of new URLSearchParams(search)) {
-    if (name === 'txSecret' || name === 'txTime') key.append(name, value);
+    if (name === 'txSecret' || name === 'txTime' || name === 'preview') key.append(name, value);
   }
   const query = key.toString();
-  return { app, stream, key: query === '' ? '' : `?${query}` };
+  return { app, stream, key: query === '' ? '' : `?${query}`, preview: key.has('preview') };
 }
 
 export function hlsUrl({ app, stream, key }: Address): string {

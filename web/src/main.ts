@@ -79,6 +79,7 @@ function main(): void {
 }
 
 function sourceOf(address: Address, room: Room, route: Route): Source | null {
+  if (address.preview && room.phase === 'not_started' && flvPossible()) return { route: 'flv', url: flvUrl(address) };
   switch (programme(room)) {
     case 'live':
       return { route, url: route === 'flv' ? flvUrl(address) : hlsUrl(address) };

@@ -41,12 +41,6 @@ pub fn post(url: &str, headers: &[(&str, &str)]) -> Reply {
     request.send_empty().and_then(read).unwrap_or_else(|error| panic!("POST {url}: {error}"))
 }
 
-pub fn post_json(url: &str, token: &str, body: &str) -> Reply {
-    let request = agent(Some(Duration::from_secs(15))).post(url).header("content-type", "application/json");
-    let request = request.header("authorization", format!("Bearer {token}"));
-    request.send(body).and_then(read).unwrap_or_else(|error| panic!("POST {url}: {error}"))
-}
-
 /// A body that goes on for as long as the server likes.
 pub fn stream(url: &str) -> Response<Body> {
     agent(None).get(url).call().unwrap_or_else(|error| panic!("GET {url}: {error}"))
