@@ -9,7 +9,7 @@ mod urls;
 use std::{
     collections::BTreeMap,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -24,16 +24,22 @@ pub use guesses::network;
 
 use self::guesses::Guesses;
 pub use self::urls::{Addresses, PlayUrls, PushUrl, host, play_urls, push_url, rfc3339};
-use crate::config::{self, Action, PlayKeys, PushKeys, Settings};
+use crate::config::{self, Action, Limits, PlayKeys, PushKeys, Settings};
 
 /// Apps whose name is the first element of another URL.
 const RESERVED: [&str; 7] = ["api", "assets", "clip", "replay", "status", "watch", "favicon.ico"];
 
 /// The keys in force, and who guessed wrong lately.
 pub struct Access {
-    base: Doors,
-    apps: BTreeMap<String, Doors>,
+    /// Changed as a whole.
+    keys: RwLock<Arc<Keys>>,
     guesses: Mutex<Guesses>,
+}
+
+/// The doors of every app.
+pub struct Keys {
+    base: Arc<Doors>,
+    apps: BTreeMap<String, Arc<Doors>>,
 }
 
 /// The two doors of an app; `None` stands open.
@@ -45,6 +51,8 @@ struct Doors {
     asked: bool,
     /// Signs the sessions of HLS viewers, so that they outlive a restart of the server.
     session_key: Secret,
+    /// Signed them before the key was changed; empty for none.
+    old_session_key: Secret,
     preview_key: Secret,
 }
 
@@ -54,7 +62,7 @@ impl Doors {
     }
 }
 
-impl Access {
+impl Keys {
     pub fn new(settings: &Settings) -> Result<Self, EmptyKey> {
         let mut base = None;
         let mut apps = BTreeMap::new();
@@ -68,8 +76,10 @@ impl Access {
                     true => sections.auth.secret.clone(),
                     false => sections.auth.play.key.clone(),
                 },
+                old_session_key: sections.auth.play.backup_key.clone(),
                 preview_key: preview_key(settings, &sections.auth.preview_key),
             };
+            let doors = Arc::new(doors);
             match app {
                 None => base = Some(doors),
                 Some(app) => {
@@ -77,16 +87,28 @@ impl Access {
                 }
             }
         }
+        Ok(Self { base: base.ok_or(EmptyKey)?, apps })
+    }
+}
+
+impl Access {
+    pub fn new(settings: &Settings) -> Result<Self, EmptyKey> {
         let limits = &settings.config.limits;
         Ok(Self {
-            base: base.ok_or(EmptyKey)?,
-            apps,
+            keys: RwLock::new(Arc::new(Keys::new(settings)?)),
             guesses: Mutex::new(Guesses::new(limits.failed_keys, limits.failed_keys_ban.0)),
         })
     }
 
-    fn doors(&self, app: &App) -> &Doors {
-        self.apps.get(app.as_str()).unwrap_or(&self.base)
+    /// From now on these keys are good, and those before are not. Who guessed wrong stays known.
+    pub fn replace(&self, keys: Keys, limits: &Limits) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        self.guesses().set_limits(limits.failed_keys, limits.failed_keys_ban.0);
+    }
+
+    fn doors(&self, app: &App) -> Arc<Doors> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.apps.get(app.as_str()).unwrap_or(&keys.base).clone()
     }
 
     /// Checks a publisher's credential. `None`: pushes need none.
@@ -151,7 +173,9 @@ impl Access {
         let Some((id, signature)) = session.and_then(|session| session.split_at_checked(SESSION_ID)) else {
             return false;
         };
-        Secret::new(signature) == Secret::new(session_signature(&doors.session_key, broadcast, id))
+        let signature = Secret::new(signature);
+        let signed = |key: &Secret| signature == Secret::new(session_signature(key, broadcast, id));
+        signed(&doors.session_key) || !doors.old_session_key.is_empty() && signed(&doors.old_session_key)
     }
 
     /// A signed query for a push; empty where none is needed.

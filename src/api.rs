@@ -48,11 +48,12 @@ const CONNECTIONS: usize = 200;
 /// A request head's time limit.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves the API until `server` stops.
+/// Serves the API until `server` has stopped: until then it says that it does.
 pub async fn serve(server: Arc<Server>, listener: TcpListener) {
     let router = router(server.clone());
     let listener = Listener::plain("api", listener, CONNECTIONS);
-    socket::accept(&server, listener, move |server, stream, peer, place| {
+    let places = listener.places.clone();
+    socket::accept(&server, listener, server.closed(), move |server, stream, peer, place| {
         let router = router.clone();
         async move {
             connection(server, router, stream, peer).await;
@@ -60,11 +61,15 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener) {
         }
     })
     .await;
+    places.all_gone().await;
 }
 
 async fn connection(server: Arc<Server>, router: Router, stream: Stream, peer: SocketAddr) {
     let mut stopping = server.stopping();
+    // Of a server that stops, one answer for each connection.
+    let stays = server.is_ready();
     let connection = hyper::server::conn::http1::Builder::new()
+        .keep_alive(stays)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BODY)
@@ -72,7 +77,7 @@ async fn connection(server: Arc<Server>, router: Router, stream: Stream, peer: S
     let mut connection = std::pin::pin!(connection);
     let done = tokio::select! {
         done = connection.as_mut() => done,
-        () = stopping.wait() => {
+        () = stopping.wait(), if stays => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

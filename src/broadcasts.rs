@@ -19,7 +19,7 @@ use dashmap::{DashMap, Entry};
 use kaibo_broadcast::{App, Broadcast, BroadcastId, Plan, Policy, Publish, Refusal, State, Stream};
 use kaibo_media::Span;
 use kaibo_store::{Error as StoreError, Filter, Record};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinSet};
 
 use self::{
     actor::Begin,
@@ -209,9 +209,9 @@ impl Broadcasts {
         let _turn = turn.filter(|_| is_new);
         let (reply, answer) = oneshot::channel();
         if handle.commands.send(Command::Publish { publish, peer, reply }).await.is_err() {
-            return Err(Refusal::Ended);
+            return Err(gone(server));
         }
-        let push = answer.await.unwrap_or(Err(Refusal::Ended))?;
+        let push = answer.await.unwrap_or_else(|_| Err(gone(server)))?;
         Ok(push.with_seat(seat))
     }
 
@@ -393,15 +393,25 @@ impl Broadcasts {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings every broadcast to the disk before the server stops.
+    /// Brings every broadcast to the disk before the server stops, all of them at the same time.
     pub async fn close(&self) {
+        let mut closing = JoinSet::new();
         for handle in self.all() {
-            let (reply, done) = oneshot::channel();
-            if handle.commands.send(Command::Close { reply }).await.is_ok() {
-                let _ = done.await;
-            }
+            closing.spawn(async move {
+                let (reply, done) = oneshot::channel();
+                if handle.commands.send(Command::Close { reply }).await.is_ok() {
+                    // An error means that it is over, and nobody writes to it any more.
+                    let _ = done.await;
+                }
+            });
         }
+        while closing.join_next().await.is_some() {}
     }
+}
+
+/// Why a broadcast has no actor any more.
+fn gone(server: &Server) -> Refusal {
+    if server.is_ready() { Refusal::Ended } else { Refusal::Stopping }
 }
 
 /// A new identity: 32 characters that sort by the time they were made (UUID version 7, RFC 9562 §5.7).

@@ -10,9 +10,11 @@ use kaibo_broadcast::{App, Stream};
 
 use crate::{
     access::{self, Access},
-    config::{self, Settings},
-    demo, secrets,
-    server::{Server, Stop},
+    config::{self, Config, Settings},
+    demo,
+    reload::Hangups,
+    secrets,
+    server::{Listening, Server, Stop},
     telemetry,
 };
 
@@ -26,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the server. SIGTERM or SIGINT stop it (a second one at once).
+    /// Run the server. SIGTERM or SIGINT stop it (a second one at once), SIGHUP reads the configuration again.
     Serve {
         /// The configuration file; without it every key has its default.
         #[arg(short, long)]
@@ -80,15 +82,26 @@ pub fn run() -> ExitCode {
 
 fn serve(config: Option<&Path>) -> Result<(), String> {
     let mut settings = load(config)?;
-    telemetry::start(&settings.config.log)?;
+    let log = telemetry::start(&settings.config.log)?;
     secrets::fill(&mut settings).map_err(|error| error.to_string())?;
     runtime()?.block_on(async {
         // Before the start, so that a stop during a long repair is a stop, too.
-        let stop = Stop::signal();
+        let (stop, hangups) = (Stop::signal(), Hangups::signal());
         let running = Server::start(settings).await.map_err(|error| error.to_string())?;
-        running.run_until(stop).await;
+        let server = running.server.clone();
+        tokio::select! {
+            () = running.run_until(stop) => {}
+            () = hangups.obey(server, config, &log) => {}
+        }
         Ok(())
     })
+}
+
+/// What a server runs with: the file, the environment and the secrets that were made for it.
+pub fn settings(config: Option<&Path>) -> Result<Settings, String> {
+    let mut settings = load(config)?;
+    secrets::fill(&mut settings).map_err(|error| error.to_string())?;
+    Ok(settings)
 }
 
 fn check(path: &Path) -> Result<(), String> {
@@ -108,14 +121,20 @@ fn url(
     expires: std::time::Duration,
     host: Option<&str>,
 ) -> Result<(), String> {
-    let mut settings = load(config)?;
+    let settings = settings(config)?;
     let app = app.parse::<App>().map_err(|error| error.to_string())?;
     let stream = stream.parse::<Stream>().map_err(|error| error.to_string())?;
     if access::is_reserved(&app) {
         return Err(format!("{app} can't be an app: other addresses begin with it"));
     }
-    secrets::fill(&mut settings).map_err(|error| error.to_string())?;
-    let addresses = access::Addresses::of(&settings.config, None, host);
+    let listening = match unknown_port(&settings.config) {
+        None => None,
+        Some(key) => Some(
+            Listening::of_running(&settings.config.data_dir)
+                .ok_or(format!("{key} has port 0, so its port is known only while the server runs"))?,
+        ),
+    };
+    let addresses = access::Addresses::of(&settings.config, listening.as_ref(), host);
     let keys = Access::new(&settings).map_err(|error| error.to_string())?;
     if let Some(longest) = keys.longest_push(&app).filter(|longest| expires > *longest) {
         let longest = humantime::format_duration(longest);
@@ -127,20 +146,39 @@ fn url(
     println!("OBS server  {}", push.server);
     println!("OBS key     {}", push.key);
     println!("expires     {}", push.expires_at);
-    println!("watch       {}", play.watch);
-    println!("HLS         {}", play.hls);
-    println!("HLS (TS)    {}", play.hls_ts);
-    println!("FLV         {}", play.flv);
-    println!("WS-FLV      {}", play.ws_flv);
-    println!("RTMP        {}", play.rtmp);
+    for (name, url) in play.named() {
+        println!("{name:<10}  {url}");
+    }
     Ok(())
 }
 
-fn load(path: Option<&Path>) -> Result<Settings, String> {
-    // Variables that aren't Unicode can't be ours.
-    let env = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    config::load(path, env).map_err(|error| error.to_string())
+/// The key of an address that goes into the URLs, and whose port is any.
+fn unknown_port(config: &Config) -> Option<&'static str> {
+    let (rtmp, http) = (&config.rtmp.listen, &config.http.listen);
+    if rtmp.port() == 0 && config.http.public_rtmp_url.is_empty() {
+        return Some("rtmp.listen");
+    }
+    (http.port() == 0 && config.http.public_url.is_empty()).then_some("http.listen")
+}
+
+/// The settings of the file and of this process's environment.
+pub fn load(path: Option<&Path>) -> Result<Settings, String> {
+    let mut env = Vec::new();
+    for (key, value) in std::env::vars_os() {
+        match (key.into_string(), value.into_string()) {
+            (Ok(key), Ok(value)) => env.push((key, value)),
+            // Its value may be a key, so it is not shown.
+            (Ok(key), Err(_)) if key.starts_with(config::PREFIX) => {
+                return Err(format!("{key}: its value is no Unicode text"));
+            }
+            (Err(key), _) if key.to_string_lossy().starts_with(config::PREFIX) => {
+                return Err(format!("{key:?}: the name of this variable is no Unicode text"));
+            }
+            // Not ours.
+            _ => {}
+        }
+    }
+    config::load(path, env.into_iter()).map_err(|error| error.to_string())
 }
 
 /// The runtime of every command that opens sockets.

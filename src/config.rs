@@ -4,6 +4,7 @@
 //! place. `KAIBO__SECTION__KEY` in the environment overrides a key, `KAIBO__SECTION__KEY_FILE` reads it from a file.
 
 mod check;
+mod difference;
 mod error;
 mod load;
 mod settings;
@@ -11,9 +12,10 @@ mod settings;
 mod tests;
 mod units;
 
-pub use load::load;
+pub use difference::Change;
+pub use load::{PREFIX, load};
 pub use settings::{
-    Action, App, Auth, Config, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook,
+    Action, App, Auth, Config, Limits, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook,
     WebhookFormat,
 };
 pub use units::Duration;

@@ -13,7 +13,7 @@ use kaibo_broadcast::{App, Stream};
 use crate::{
     access::{self, Addresses},
     cli,
-    config::{self, Settings},
+    config::Settings,
     secrets,
     server::{Running, Server, StartError, Stop},
     telemetry,
@@ -43,9 +43,7 @@ impl Drop for TemporaryFolder {
 /// Runs until SIGTERM or SIGINT.
 pub fn run() -> Result<(), String> {
     let folder = TemporaryFolder::create().map_err(|error| format!("no temporary folder: {error}"))?;
-    let env = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)));
-    let mut settings = config::load(None, env).map_err(|error| error.to_string())?;
+    let mut settings = cli::load(None)?;
     settings.config.data_dir = folder.0.clone();
     settings.config.log.level = "warn".into();
     telemetry::start(&settings.config.log)?;
@@ -88,12 +86,9 @@ async fn start(settings: Settings) -> Result<Running, StartError> {
 #[allow(clippy::print_stdout, reason = "this command's output is what it prints")]
 fn print(folder: &Path, addresses: &Addresses, play: &access::PlayUrls, push: &access::PushUrl) {
     println!("Kaibo demo: a built-in clip is being pushed over RTMP.\n");
-    println!("  Watch     {}", play.watch);
-    println!("  HLS       {}", play.hls);
-    println!("  HLS (TS)  {}", play.hls_ts);
-    println!("  FLV       {}", play.flv);
-    println!("  WS-FLV    {}", play.ws_flv);
-    println!("  RTMP      {}", play.rtmp);
+    for (name, url) in play.named() {
+        println!("  {name:<8}  {url}");
+    }
     println!("\nPush something of your own (OBS: Settings, Stream, Service \"Custom\"):");
     println!("  Server    {}", push.server);
     println!("  Key       make one with the API's POST /push-urls");

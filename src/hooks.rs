@@ -15,6 +15,7 @@ use kaibo_broadcast::{Millis, Secret};
 use kaibo_store::{Attempt, Delivery, DisabledEndpoint};
 use serde_json::Value;
 use tokio::{
+    sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
@@ -54,9 +55,12 @@ pub fn client() -> Result<Arc<Client>, Error> {
     Ok(Arc::new(client))
 }
 
-/// The receivers of a server.
+/// The receivers of a server, as they are now.
+pub struct Hooks(watch::Sender<Arc<Endpoints>>);
+
+/// Receivers, each with a name of its own.
 #[derive(Default)]
-pub struct Hooks(Vec<Arc<Endpoint>>);
+pub struct Endpoints(Vec<Arc<Endpoint>>);
 
 /// One receiver.
 pub struct Endpoint {
@@ -84,7 +88,7 @@ impl Signer {
     }
 }
 
-impl Hooks {
+impl Endpoints {
     /// The receivers in the configuration.
     pub fn new(webhooks: &[Webhook]) -> Result<Self, Error> {
         if webhooks.is_empty() {
@@ -103,14 +107,98 @@ impl Hooks {
         Ok(Self(endpoints))
     }
 
+    fn named(&self, name: &str) -> Option<&Arc<Endpoint>> {
+        self.0.iter().find(|endpoint| endpoint.name == name)
+    }
+}
+
+impl Hooks {
+    pub fn new(endpoints: Endpoints) -> Self {
+        Self(watch::Sender::new(Arc::new(endpoints)))
+    }
+
     /// The names of those who are to be told of an event.
     pub fn wanting(&self, kind: &str, data: &Value) -> Vec<String> {
-        let wanting = self.0.iter().filter(|endpoint| endpoint.wants(kind, data));
+        let endpoints = self.0.borrow();
+        let wanting = endpoints.0.iter().filter(|endpoint| endpoint.wants(kind, data));
         wanting.map(|endpoint| endpoint.name.clone()).collect()
     }
 
-    pub fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        self.0.iter()
+    /// From now on these are told. One that keeps its name gets what is not delivered yet.
+    pub fn replace(&self, endpoints: Endpoints) {
+        self.0.send_replace(Arc::new(endpoints));
+    }
+
+    /// Serves the receivers, one task for each name, until the server stops.
+    pub async fn serve(server: Arc<Server>) {
+        let mut current = server.hooks.0.subscribe();
+        let mut closing = server.closing();
+        let mut tasks = JoinSet::new();
+        let mut serving: HashMap<String, watch::Sender<Arc<Endpoint>>> = HashMap::new();
+        loop {
+            let endpoints = current.borrow_and_update().clone();
+            // A task whose receiver is gone from here ends.
+            serving.retain(|name, _| endpoints.named(name).is_some());
+            for endpoint in &endpoints.0 {
+                match serving.get(&endpoint.name) {
+                    Some(task) => {
+                        task.send_replace(endpoint.clone());
+                    }
+                    None => {
+                        let (task, changes) = watch::channel(endpoint.clone());
+                        tasks.spawn(serve(server.clone(), changes));
+                        serving.insert(endpoint.name.clone(), task);
+                    }
+                }
+            }
+            tokio::select! {
+                _ = current.changed() => {}
+                Some(_) = tasks.join_next() => {}
+                () = closing.wait() => return,
+            }
+        }
+    }
+}
+
+/// Sends one receiver what is due, until the server stops or the receiver is configured no more. What is under way when
+/// its configuration changes ends as it began.
+async fn serve(server: Arc<Server>, mut changes: watch::Receiver<Arc<Endpoint>>) {
+    let mut closing = server.closing();
+    let mut news = server.events.subscribe();
+    let mut endpoint = changes.borrow_and_update().clone();
+    endpoint.enable(&server).await;
+    let mut deliveries = JoinSet::new();
+    let mut under_way = HashMap::new();
+    loop {
+        for delivery in endpoint.due(&server, &under_way).await {
+            let id = delivery.id;
+            let task = deliveries.spawn(endpoint.clone().deliver(server.clone(), delivery));
+            under_way.insert(task.id(), id);
+        }
+        tokio::select! {
+            // Whatever it is: a look at the store tells.
+            _ = news.recv() => while !news.is_empty() {
+                let _ = news.recv().await;
+            },
+            Some(done) = deliveries.join_next_with_id() => {
+                let task = match &done {
+                    Ok((task, ())) => *task,
+                    Err(error) => error.id(),
+                };
+                under_way.remove(&task);
+            }
+            changed = changes.changed() => {
+                if changed.is_err() {
+                    // Each of them ends within PATIENCE.
+                    while deliveries.join_next().await.is_some() {}
+                    return;
+                }
+                endpoint = changes.borrow_and_update().clone();
+                endpoint.enable(&server).await;
+            }
+            () = sleep(LOOK) => {}
+            () = closing.wait() => return,
+        }
     }
 }
 
@@ -153,37 +241,6 @@ impl Endpoint {
     /// What is written down when this receiver wants nothing any more; another URL makes it another text.
     fn gone(&self) -> String {
         format!("{} answered 410 Gone", self.target.shown())
-    }
-
-    /// Sends what is due, until the server stops.
-    pub async fn serve(self: Arc<Self>, server: Arc<Server>) {
-        let mut stopping = server.stopping();
-        let mut news = server.events.subscribe();
-        self.enable(&server).await;
-        let mut deliveries = JoinSet::new();
-        let mut under_way = HashMap::new();
-        loop {
-            for delivery in self.due(&server, &under_way).await {
-                let id = delivery.id;
-                let task = deliveries.spawn(self.clone().deliver(server.clone(), delivery));
-                under_way.insert(task.id(), id);
-            }
-            tokio::select! {
-                // Whatever it is: a look at the store tells.
-                _ = news.recv() => while !news.is_empty() {
-                    let _ = news.recv().await;
-                },
-                Some(done) = deliveries.join_next_with_id() => {
-                    let task = match &done {
-                        Ok((task, ())) => *task,
-                        Err(error) => error.id(),
-                    };
-                    under_way.remove(&task);
-                }
-                () = sleep(LOOK) => {}
-                () = stopping.wait() => return,
-            }
-        }
     }
 
     /// A receiver that was gone is asked again once the configuration has another address for it.

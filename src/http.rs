@@ -4,13 +4,22 @@ mod body;
 mod h2;
 mod reply;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 pub use body::Body;
 use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kaibo_hls::Format;
 pub use reply::{Cache, Content};
+use tokio::time::sleep;
 
 use crate::{
     output,
@@ -33,6 +42,9 @@ const HEAD: usize = 16 << 10;
 /// Headers of a request.
 const HEADERS: usize = 64;
 
+/// How long a request that is under way when the server closes may still take: to read a file, not to wait for media.
+const BLOCKED: Duration = Duration::from_millis(500);
+
 /// What a handler sees of a request.
 pub struct Call {
     pub server: Arc<Server>,
@@ -54,11 +66,11 @@ impl Call {
     }
 }
 
-/// Accepts viewers until `server` stops.
+/// Accepts viewers until `server` closes, and waits until those who are there have read to the end.
 pub async fn serve(server: Arc<Server>, listener: Listener) {
-    let places = listener.places.clone();
-    socket::accept(&server, listener, move |server, stream, peer, place| {
-        let places = places.clone();
+    let (shared, places) = (listener.places.clone(), listener.places.clone());
+    socket::accept(&server, listener, server.closing(), move |server, stream, peer, place| {
+        let places = shared.clone();
         async move {
             socket::for_viewer(&stream, server.settings().config.limits.viewer_stall.0);
             if stream.is_h2() {
@@ -70,15 +82,21 @@ pub async fn serve(server: Arc<Server>, listener: Listener) {
         }
     })
     .await;
+    places.all_gone().await;
 }
 
 async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc<Place>) {
-    let mut stopping = server.stopping();
+    let (mut stopping, mut closing) = (server.stopping(), server.closing());
+    let asked = AtomicBool::new(false);
     let service = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
         let call = Call { server: server.clone(), peer, request, place: place.clone() };
         async move { Ok::<_, Infallible>(answer(call).await) }
     });
+    // Of a server that stops, one answer for each connection.
+    let (mut stays, mut closes) = (server.is_ready(), true);
     let connection = hyper::server::conn::http1::Builder::new()
+        .keep_alive(stays)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER)
@@ -86,11 +104,20 @@ async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
-    let done = tokio::select! {
-        done = connection.as_mut() => done,
-        () = stopping.wait() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let done = loop {
+        tokio::select! {
+            done = connection.as_mut() => break done,
+            () = stopping.wait(), if stays => {
+                stays = false;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = closing.wait(), if closes => {
+                closes = false;
+                // There is half a request's head at the most.
+                if !asked.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
         }
     };
     if let Err(error) = done {
@@ -109,7 +136,7 @@ async fn answer(call: Call) -> Response<Body> {
                 .with_header(header::CONNECTION, "close")
                 .into()
         }
-        Method::GET | Method::HEAD => route(call).await.unwrap_or_else(Response::from),
+        Method::GET | Method::HEAD => in_time(call).await.unwrap_or_else(Response::from),
         Method::OPTIONS => preflight(),
         _ => Problem::method_not_allowed("GET, HEAD and OPTIONS")
             .with_header(header::ALLOW, "GET, HEAD, OPTIONS")
@@ -118,6 +145,22 @@ async fn answer(call: Call) -> Response<Body> {
     reply::allow_origin(&server.settings().config.http.cors_origins, &origin, &mut response);
     server.metrics.http_response(response.status());
     response
+}
+
+/// What waits for media gets none from a server that closes.
+async fn in_time(call: Call) -> Result<Response<Body>, Problem> {
+    let mut closing = call.server.closing();
+    let closed = async {
+        closing.wait().await;
+        sleep(BLOCKED).await;
+    };
+    tokio::select! {
+        answer = route(call) => answer,
+        () = closed => {
+            let (status, detail) = (StatusCode::SERVICE_UNAVAILABLE, "the server is stopping; try again");
+            Err(Problem::new(status, "stopping", detail).with_header(header::RETRY_AFTER, "1"))
+        }
+    }
 }
 
 fn head_bytes(request: &Request<Incoming>) -> usize {

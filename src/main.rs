@@ -18,6 +18,7 @@ mod output;
 mod packager;
 mod problem;
 mod recorder;
+mod reload;
 mod secrets;
 mod server;
 mod socket;

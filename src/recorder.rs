@@ -219,7 +219,7 @@ impl Recordings {
 
     /// Deletes recordings that are past their retention, until the server stops.
     pub async fn sweep(server: Arc<Server>) {
-        let mut stopping = server.stopping();
+        let mut closing = server.closing();
         let mut hourly = interval(SWEEP);
         loop {
             tokio::select! {
@@ -231,7 +231,7 @@ impl Recordings {
                         Err(error) => tracing::error!(%error, "can't look for old recordings"),
                     }
                 }
-                () = stopping.wait() => return,
+                () = closing.wait() => return,
             }
         }
     }

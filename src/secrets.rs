@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use data_encoding::HEXLOWER;
@@ -55,23 +55,41 @@ fn read_or_make(path: PathBuf) -> Result<Secrets, Error> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            let [push, play, token] = [random(), random(), random()];
-            let text = format!(
-                "# Made at the first start. Whoever reads this file may push, play and control.\n\
-                 push_key = \"{push}\"\nplay_key = \"{play}\"\napi_token = \"{token}\"\n"
-            );
-            file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
-            tracing::info!(path = %path.display(), "made random keys and an API token");
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            tracing::info!(path = %path.display(), "keys and API token are those of an earlier start");
-        }
-        Err(error) => return Err(failed(error)),
+    if path.try_exists().map_err(failed)? {
+        tracing::debug!(path = %path.display(), "keys and API token are those of an earlier start");
+    } else {
+        make(&path).map_err(failed)?;
+        tracing::info!(path = %path.display(), "made random keys and an API token");
     }
     let text = fs::read_to_string(&path).map_err(failed)?;
     toml::from_str(&text).map_err(|_| Error::Malformed(path.clone()))
+}
+
+/// Writes fresh secrets to `path`: whole, or not at all. Of two that are made at once, the last stays.
+fn make(path: &Path) -> io::Result<()> {
+    let [push, play, token] = [random(), random(), random()];
+    let text = format!(
+        "# Made at the first start. Whoever reads this file may push, play and control.\n\
+         push_key = \"{push}\"\nplay_key = \"{play}\"\napi_token = \"{token}\"\n"
+    );
+    // A name of its own: nobody else writes to it.
+    let fresh = path.with_extension(format!("toml.{}", std::process::id()));
+    let written =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).and_then(
+            |mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()?;
+                fs::rename(&fresh, path)
+            },
+        );
+    if written.is_err() {
+        // It has secrets in it that nobody uses.
+        let _ = fs::remove_file(&fresh);
+    }
+    written?;
+    // The name, too, is to outlive a power cut. (A relative name has an empty parent.)
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    fs::File::open(folder)?.sync_all()
 }
 
 /// 122 random bits as 32 hexadecimal digits.

@@ -1,6 +1,7 @@
-//! A running server: its listeners, what its parts share, and how it stops.
+//! A running server: its listeners, what its parts share, how its settings change, and how it stops.
 
 mod listeners;
+mod stop;
 
 use std::{
     fs::{self, File},
@@ -12,20 +13,19 @@ use std::{
 
 use kaibo_broadcast::{BroadcastId, EmptyKey, Millis};
 use tokio::{
-    signal::unix::{SignalKind, signal},
     sync::{broadcast, watch},
-    task::{JoinSet, spawn_blocking},
+    task::{JoinHandle, JoinSet, spawn_blocking},
     time::{Duration, Instant, interval},
 };
 
 use crate::{
-    access::{Access, Addresses, unix_now},
+    access::{Access, Addresses, Keys, unix_now},
     api,
     bans::Bans,
     broadcasts::Broadcasts,
-    config::{self, Settings},
+    config::{self, Change, Settings},
     gate::Gate,
-    hooks::{self, Hooks},
+    hooks::{self, Endpoints, Hooks},
     http, input,
     notices::Rejections,
     recorder::Recordings,
@@ -34,8 +34,14 @@ use crate::{
 };
 
 pub use listeners::Listening;
+pub use stop::{Stop, Stopping};
 
 use listeners::Listeners;
+use stop::Phase;
+
+/// Names in the data folder: held by the server that uses it, and where that one listens.
+const LOCK: &str = "lock";
+const RUN: &str = "run.json";
 
 /// Events that a slow listener may be behind before it has to read on from the store.
 const EVENTS: usize = 256;
@@ -63,7 +69,9 @@ pub struct Server {
     /// Those that TLS listeners show.
     pub certificates: Vec<Arc<Certificate>>,
     pub clock: Clock,
-    stop: watch::Sender<bool>,
+    /// Accepted pushes, for a stop to wait for.
+    pub publishers: watch::Sender<usize>,
+    phase: watch::Sender<Phase>,
     /// Holds the data folder for as long as the server lives.
     _lock: File,
 }
@@ -108,20 +116,24 @@ pub enum StartError {
     Key(#[from] EmptyKey),
 }
 
-/// Resolves when the server is to stop.
-pub struct Stopping(watch::Receiver<bool>);
-
-impl Stopping {
-    pub async fn wait(&mut self) {
-        // An error means that the server itself is gone.
-        let _ = self.0.wait_for(|stop| *stop).await;
-    }
+/// Why the settings in force stay in force.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error("these need a restart: {0}")]
+    Restart(String),
+    #[error("authentication is on, but {0}")]
+    Key(#[from] EmptyKey),
+    #[error(transparent)]
+    Hooks(#[from] hooks::Error),
 }
 
 /// A server with its tasks.
 pub struct Running {
     pub server: Arc<Server>,
+    /// Everything that ends with the media of a server that stops; with its connections, where it has some.
     listeners: JoinSet<()>,
+    /// The API tells of the stop to its end.
+    api: JoinHandle<()>,
 }
 
 impl Server {
@@ -137,7 +149,7 @@ impl Server {
         let going_on = store.ask(|store| store.open()).await?;
         let going_on = going_on.into_iter().map(|record| record.id.into()).collect();
         let recordings = Recordings::open(&media, going_on).await?;
-        let run = config.data_dir.join("run.json");
+        let run = config.data_dir.join(RUN);
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
             gate: Gate::new()?,
@@ -147,10 +159,11 @@ impl Server {
             store,
             metrics: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
-            hooks: Hooks::new(&settings.config.webhooks)?,
+            hooks: Hooks::new(Endpoints::new(&settings.config.webhooks)?),
             rejections: Rejections::default(),
             clock: Clock::default(),
-            stop: watch::Sender::new(false),
+            publishers: watch::Sender::new(0),
+            phase: watch::Sender::new(Phase::Serving),
             _lock: lock,
             certificates,
             addresses,
@@ -174,15 +187,39 @@ impl Server {
             listeners.spawn(http::serve(server.clone(), listener));
         }
         for certificate in &server.certificates {
-            listeners.spawn(certificate.clone().watch(server.stopping()));
+            listeners.spawn(certificate.clone().watch(server.closing()));
         }
-        listeners.spawn(api::serve(server.clone(), api));
         listeners.spawn(Recordings::sweep(server.clone()));
         listeners.spawn(prune(server.clone()));
-        for endpoint in server.hooks.endpoints() {
-            listeners.spawn(endpoint.clone().serve(server.clone()));
+        listeners.spawn(Hooks::serve(server.clone()));
+        let api = tokio::spawn(api::serve(server.clone(), api));
+        Ok(Running { server, listeners, api })
+    }
+
+    /// Puts `new` in force as a whole, or nothing of it. Answers what is otherwise now.
+    pub fn reload(&self, new: Settings) -> Result<Vec<Change>, ReloadError> {
+        let old = self.settings();
+        let changes = old.differences(&new);
+        let fixed: Vec<&str> = changes
+            .iter()
+            .filter(|change| change.needs_restart())
+            .map(|change| change.key.as_str())
+            .collect();
+        if !fixed.is_empty() {
+            return Err(ReloadError::Restart(fixed.join(", ")));
         }
-        Ok(Running { server, listeners })
+        // What can fail comes first: behind it there is no way back.
+        let keys = Keys::new(&new)?;
+        let endpoints = match new.config.webhooks == old.config.webhooks {
+            true => None,
+            false => Some(Endpoints::new(&new.config.webhooks)?),
+        };
+        self.access.replace(keys, &new.config.limits);
+        if let Some(endpoints) = endpoints {
+            self.hooks.replace(endpoints);
+        }
+        self.settings.send_replace(Arc::new(new));
+        Ok(changes)
     }
 
     /// Tells those who listen live what was stored.
@@ -218,81 +255,24 @@ impl Server {
     pub fn public_addresses(&self) -> Addresses {
         Addresses::of(&self.settings().config, Some(&self.addresses), None)
     }
-
-    /// Becomes ready when the server is to stop.
-    pub fn stopping(&self) -> Stopping {
-        Stopping(self.stop.subscribe())
-    }
-
-    /// New pushes and viewers are welcome.
-    pub fn is_ready(&self) -> bool {
-        !*self.stop.borrow()
-    }
-}
-
-impl Running {
-    /// Serves until `stop`, then closes: no new connections, publishers dropped, recordings on disk.
-    pub async fn run_until(mut self, mut stop: Stop) {
-        stop.requested().await;
-        tracing::info!("stopping");
-        self.server.stop.send_replace(true);
-        let closing = async {
-            while self.listeners.join_next().await.is_some() {}
-            self.server.broadcasts.close().await;
-        };
-        tokio::select! {
-            () = closing => {}
-            () = stop.requested() => tracing::warn!("stopped at once"),
-        }
-        let _ = fs::remove_file(self.server.settings().config.data_dir.join("run.json"));
-        tracing::info!("stopped");
-    }
-}
-
-/// What asks a server to stop.
-pub struct Stop(Option<[tokio::signal::unix::Signal; 2]>);
-
-impl Stop {
-    /// SIGTERM and SIGINT.
-    pub fn signal() -> Self {
-        match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-            (Ok(terminate), Ok(interrupt)) => Self(Some([terminate, interrupt])),
-            _ => {
-                tracing::warn!("can't listen for signals");
-                Self(None)
-            }
-        }
-    }
-
-    async fn requested(&mut self) {
-        match &mut self.0 {
-            Some([terminate, interrupt]) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            }
-            None => std::future::pending().await,
-        }
-    }
 }
 
 /// Keeps a second server out of the data folder.
 fn lock(folder: &Path) -> io::Result<File> {
-    let file = File::create(folder.join("lock"))?;
+    let file = File::create(folder.join(LOCK))?;
     file.try_lock().map_err(|_| io::Error::new(io::ErrorKind::WouldBlock, "another server uses it"))?;
     Ok(file)
 }
 
 /// Lets go of what the store need not keep, until the server stops.
 async fn prune(server: Arc<Server>) {
-    let mut stopping = server.stopping();
+    let mut closing = server.closing();
     let mut ticks = interval(PRUNE);
     let mut walked = None;
     loop {
         tokio::select! {
             _ = ticks.tick() => {}
-            () = stopping.wait() => return,
+            () = closing.wait() => return,
         }
         walked = server.broadcasts.prune(&server, walked).await;
         loop {

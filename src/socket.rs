@@ -17,7 +17,10 @@ use tokio::net::{TcpListener, TcpStream};
 pub use places::{Place, Places};
 pub use stream::Stream;
 
-use crate::{server::Server, tls::Acceptor};
+use crate::{
+    server::{Server, Stopping},
+    tls::Acceptor,
+};
 
 /// Unsent bytes that the kernel takes from us for one viewer before the socket stops being writable. A stalled
 /// viewer then costs 0.3 MB of kernel memory instead of 3.9 MB, at no price in CPU.
@@ -47,27 +50,33 @@ impl Listener {
     }
 }
 
-/// Accepts connections until `server` stops, one task each. Beyond the limits a connection is closed at once; its
+/// Accepts connections `until` the server stops, one task each. Beyond the limits a connection is closed at once; its
 /// retry may find a place.
-pub async fn accept<F, C>(server: &Arc<Server>, listener: Listener, serve: F)
+pub async fn accept<F, C>(server: &Arc<Server>, listener: Listener, mut until: Stopping, serve: F)
 where
     F: Fn(Arc<Server>, Stream, SocketAddr, Place) -> C + Clone + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
 {
     let Listener { what, tcp, tls, places } = listener;
-    let mut stopping = server.stopping();
     let mut logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             accepted = tcp.accept() => accepted,
-            () = stopping.wait() => return,
+            () = until.wait() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
                 let Some(place) = places.take(peer.ip()) else { continue };
                 let (tls, serve, serving) = (tls.clone(), serve.clone(), server.clone());
                 spawn(server, async move {
-                    match secure(stream, tls).await {
+                    let mut closing = serving.closing();
+                    let secured = tokio::select! {
+                        biased;
+                        secured = secure(stream, tls) => secured,
+                        // A stop need not wait for those who dawdle here.
+                        () = closing.wait() => return,
+                    };
+                    match secured {
                         Ok(stream) => serve(serving, stream, peer, place).await,
                         // Scanners, plain text, clients that do not trust us: everyday life.
                         Err(error) => tracing::debug!(listener = what, %peer, %error, "no TLS handshake"),

@@ -8,26 +8,42 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, reload, util::SubscriberInitExt};
 
 use crate::{
     config::{Action, Log, LogFormat},
     gate::Verdict,
 };
 
+/// What is logged now.
+pub struct LogFilter(Box<dyn Fn(EnvFilter) + Send + Sync>);
+
+impl LogFilter {
+    /// From now on `level` decides. One that is no filter was refused with the configuration, and changes nothing.
+    pub fn set(&self, level: &str) {
+        if let Ok(filter) = EnvFilter::try_new(level) {
+            (self.0)(filter);
+        }
+    }
+}
+
 /// Starts logging to standard error.
-pub fn start(log: &Log) -> Result<(), String> {
+pub fn start(log: &Log) -> Result<LogFilter, String> {
     let filter =
         EnvFilter::try_new(&log.level).map_err(|error| format!("log.level {:?}: {error}", log.level))?;
+    let (filter, handle) = reload::Layer::new(filter);
     let colours = std::io::stderr().is_terminal();
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colours);
+    let registry = registry().with(filter);
     // A second start (the demo's server in one process with its publisher) keeps the first one's settings.
     let _ = match log.format {
-        LogFormat::Text => lines.with_target(false).try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+        LogFormat::Text => registry.with(lines.with_target(false)).try_init(),
+        LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
     };
-    Ok(())
+    Ok(LogFilter(Box::new(move |filter| {
+        // An error means that nothing is logged at all.
+        let _ = handle.reload(filter);
+    })))
 }
 
 /// How somebody watches.

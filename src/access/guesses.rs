@@ -32,6 +32,11 @@ impl Guesses {
         Self { too_many, ban, addresses: HashMap::new() }
     }
 
+    /// Addresses that are shut out already stay so for as long as they were to.
+    pub fn set_limits(&mut self, too_many: u32, ban: Duration) {
+        (self.too_many, self.ban) = (too_many, ban);
+    }
+
     pub fn is_shut_out(&self, address: IpAddr, now: Instant) -> bool {
         self.addresses.get(&network(address)).is_some_and(|guesser| guesser.is_banned(now))
     }

@@ -98,6 +98,20 @@ pub struct PlayUrls {
     pub watch: String,
 }
 
+impl PlayUrls {
+    /// Each with the name that people know it by.
+    pub fn named(&self) -> [(&'static str, &str); 6] {
+        [
+            ("watch", &self.watch),
+            ("HLS", &self.hls),
+            ("HLS (TS)", &self.hls_ts),
+            ("FLV", &self.flv),
+            ("WS-FLV", &self.ws_flv),
+            ("RTMP", &self.rtmp),
+        ]
+    }
+}
+
 /// A push URL that opens a push until `expires`, rounded down to a second: `txTime` counts in those, and a key made
 /// for the longest time allowed must not be a second too long.
 pub fn push_url(access: &Access, at: &Addresses, app: &App, stream: &Stream, expires: Millis) -> PushUrl {

@@ -65,6 +65,8 @@ struct Actor {
     /// There is a recording, as far as was noticed.
     recorded: bool,
     forgotten: bool,
+    /// The server stops: what is stored stays as it is.
+    closed: bool,
 }
 
 /// Somebody who wants to publish.
@@ -122,6 +124,7 @@ pub fn spawn(
         unsaved: Unsaved::default(),
         recorded: false,
         forgotten: false,
+        closed: false,
     };
     if matches!(begin, Begin::Boot(_)) && actor.broadcast.started_at().is_some() {
         actor.record();
@@ -139,7 +142,7 @@ impl Actor {
                 self.carry_out(boot, None).await;
             }
         }
-        while !self.broadcast.state().is_final() || self.accepted.is_some() {
+        while !self.closed && (!self.broadcast.state().is_final() || self.accepted.is_some()) {
             let now = self.server.clock.now();
             let until_deadline = match self.broadcast.next_deadline() {
                 Some(deadline) => deadline.since(now).min(REFRESH),
@@ -160,7 +163,9 @@ impl Actor {
                 }
             }
         }
-        self.linger().await;
+        if !self.closed {
+            self.linger().await;
+        }
     }
 
     /// The API is answered only once the broadcast is stored. If it can't be, there is none.
@@ -198,7 +203,7 @@ impl Actor {
         self.server.metrics.broadcasts.dec();
         let over = Instant::now();
         let end = over + self.settings.hls.window.0 * WINDOWS_AFTER_END;
-        loop {
+        while !self.closed {
             let now = Instant::now();
             let shown = !self.forgotten && now < end;
             if !shown && (!self.unsaved.is_behind() || now >= over + PATIENCE) {
@@ -215,6 +220,9 @@ impl Actor {
                 () = self.handle.live.recorded_changes(self.recorded) => self.note_recording().await,
                 () = sleep_until(next) => {}
             }
+        }
+        if self.closed {
+            return;
         }
         // Whoever asked at the last moment is answered.
         self.commands.close();
@@ -284,6 +292,7 @@ impl Actor {
                     let _ = self.save().await;
                 }
                 self.handle.live.close().await;
+                self.closed = true;
                 let _ = reply.send(());
             }
         }

@@ -10,7 +10,7 @@ use super::{
     units::{Duration, Size},
 };
 use crate::{
-    hooks::{Hooks, Key, Target},
+    hooks::{Endpoints, Key, Target},
     tls,
 };
 
@@ -41,6 +41,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
         })?;
     }
     let config = &settings.config;
+    within("stop_timeout", config.stop_timeout, Duration::secs(0), Duration::secs(600))?;
     let (idle, first_media) = (config.rtmp.idle_timeout, config.rtmp.first_media_timeout);
     within("rtmp.idle_timeout", idle, Duration::millis(100), HOUR)?;
     within("rtmp.first_media_timeout", first_media, Duration::millis(100), HOUR)?;
@@ -64,7 +65,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
             return Err(Fault::new("api.tokens", "a token without scopes is good for nothing"));
         }
     }
-    Hooks::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;
+    Endpoints::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;
     limits(&config.limits)?;
     log_level(&config.log.level)
 }

@@ -15,7 +15,7 @@ use super::{
 };
 
 /// Prefix of the environment variables that override keys: `KAIBO__RTMP__LISTEN`.
-const PREFIX: &str = "KAIBO__";
+pub const PREFIX: &str = "KAIBO__";
 
 /// Reads `path` (built-in defaults without one) and the environment.
 pub fn load(path: Option<&Path>, env: impl Iterator<Item = (String, String)>) -> Result<Settings, Error> {

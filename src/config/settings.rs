@@ -1,7 +1,7 @@
 //! The settings themselves. Meaning, unit and reason of each key stand in `config.toml`.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -10,9 +10,13 @@ use std::{
 use kaibo_broadcast::{Algorithm, ConflictPolicy, EndOnUnpublish, ExpiredResume, Secret};
 use serde::{Deserialize, Serialize};
 
-use super::units::{Duration, Size};
+use super::{
+    difference::{Change, Compare},
+    units::{Duration, Size},
+};
 
-/// Declares a section: a struct whose every key has a default, and which refuses keys it doesn't know.
+/// Declares a section: a struct whose every key has a default, which refuses keys it doesn't know, and which can be
+/// compared with another key by key.
 macro_rules! section {
     ($(#[$doc:meta])* $name:ident { $($key:ident: $type:ty = $default:expr,)* }) => {
         $(#[$doc])*
@@ -25,6 +29,13 @@ macro_rules! section {
                 Self { $($key: $default,)* }
             }
         }
+
+        impl Compare for $name {
+            fn compare(&self, new: &Self, key: &str, changes: &mut Vec<Change>) {
+                let dot = if key.is_empty() { "" } else { "." };
+                $(self.$key.compare(&new.$key, &format!("{key}{dot}{}", stringify!($key)), changes);)*
+            }
+        }
     };
 }
 
@@ -32,6 +43,7 @@ section!(
     /// The whole file.
     Config {
         data_dir: PathBuf = "data".into(),
+        stop_timeout: Duration = Duration::secs(30),
         webhooks: Vec<Webhook> = Vec::new(),
         rtmp: Rtmp = Rtmp::default(),
         http: Http = Http::default(),
@@ -344,6 +356,21 @@ impl Settings {
     pub fn all(&self) -> impl Iterator<Item = (Option<&str>, &Arc<App>)> {
         std::iter::once((None, &self.base))
             .chain(self.apps.iter().map(|(name, app)| (Some(name.as_str()), app)))
+    }
+
+    /// What `new` has otherwise: the general settings, then those that apps come to.
+    pub fn differences(&self, new: &Self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.config.compare(&new.config, "", &mut changes);
+        // The keys made at the first start are in here, and not in the file.
+        let mut of_apps = Vec::new();
+        self.base.compare(&new.base, "", &mut of_apps);
+        for name in self.apps.keys().chain(new.apps.keys()).collect::<BTreeSet<_>>() {
+            self.app(name).compare(new.app(name), &format!("apps.{name}"), &mut of_apps);
+        }
+        of_apps.retain(|change| changes.iter().all(|known| known.key != change.key));
+        changes.append(&mut of_apps);
+        changes
     }
 
     /// Puts keys in where push authentication is on and none is configured.

@@ -71,7 +71,8 @@ pub async fn serve(server: &Arc<Server>, stream: Stream, peer: SocketAddr, place
         .keep_alive_timeout(PONG)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
-    let mut stopping = server.stopping();
+    // One that begins while the server stops is not turned away at once.
+    let mut stopping = if server.is_ready() { server.stopping() } else { server.closing() };
     let done = tokio::select! {
         done = connection.as_mut() => Ok(done),
         () = stopping.wait() => {

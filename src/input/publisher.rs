@@ -30,8 +30,15 @@ pub struct Publisher {
     faults: u32,
 }
 
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.server.publishers.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
 impl Publisher {
     pub fn new(server: &Arc<Server>, push: Push) -> Self {
+        server.publishers.send_modify(|count| *count = count.saturating_add(1));
         let assembler = Assembler::new(push.broadcast.live().tracks());
         Self {
             server: server.clone(),

@@ -36,14 +36,16 @@ const EOS: Duration = Duration::from_secs(1);
 /// Room for a read. Frames up to this size are taken from the kernel at once.
 const READ: usize = 16 << 10;
 
-/// Accepts publishers and players until `server` stops.
+/// Accepts publishers and players until `server` closes, and waits until those who are there have read to the end.
 pub async fn serve(server: Arc<Server>, listener: Listener) {
-    socket::accept(&server, listener, move |server, stream, peer, place| async move {
+    let places = listener.places.clone();
+    socket::accept(&server, listener, server.closing(), move |server, stream, peer, place| async move {
         let span = info_span!("rtmp", %peer, name = Empty);
         Session::new(server, stream, peer).run().instrument(span).await;
         drop(place);
     })
     .await;
+    places.all_gone().await;
 }
 
 /// Why a session ended, for its one log line.
@@ -121,13 +123,13 @@ impl Session {
     }
 
     async fn converse(&mut self) -> Ended {
-        let mut stopping = self.server.stopping();
+        let mut closing = self.server.closing();
         let mut deadline = Instant::now() + GREETING;
         loop {
             let event = tokio::select! {
                 event = timeout_at(deadline, self.next_event()) => event,
                 // Publishers and players are closed by their broadcasts.
-                () = stopping.wait() => return Ended::Dropped(DownCause::Server),
+                () = closing.wait() => return Ended::Dropped(DownCause::Server),
             };
             let event = match event {
                 Ok(Ok(event)) => event,
@@ -231,6 +233,7 @@ impl Session {
             Err(refusal) => {
                 let code = match refusal.status() {
                     "NetStream.Publish.BadName" => kaibo_rtmp::Refusal::BadName,
+                    "NetStream.Publish.Rejected" => kaibo_rtmp::Refusal::Rejected,
                     _ => kaibo_rtmp::Refusal::Denied,
                 };
                 return Err(self.refuse(code, refusal).await);
@@ -243,6 +246,8 @@ impl Session {
         let ended = self.receive_media(&mut publisher).instrument(span).await;
         self.server.metrics.publishers.dec();
         let cause = match &ended {
+            // Whoever leaves when asked to comes back: what it says on its way ends no broadcast.
+            _ if !self.server.is_ready() => DownCause::Server,
             Ok(()) => DownCause::DeleteStream,
             // The encoder ended the stream in its own way before it closed (media.md's "EOS then FIN").
             Err(Ended::Closed | Ended::Io(_)) if publisher.said_goodbye_within(EOS) => {
@@ -282,7 +287,10 @@ impl Session {
         if access::is_reserved(app) {
             return Err(Refusal::Reserved { app: app.clone() });
         }
-        if server.access.is_shut_out(self.peer.ip()) || !server.is_ready() {
+        if !server.is_ready() {
+            return Err(Refusal::Stopping);
+        }
+        if server.access.is_shut_out(self.peer.ip()) {
             return Err(Refusal::Address);
         }
         match server.access.push(app, stream, query, unix_now()) {
@@ -312,6 +320,8 @@ impl Session {
         // An encoder that closes without reading our acknowledgements resets the connection; its goodbye may still be
         // here to be read, and decides how this ended.
         let mut writable = self.flush().await.is_ok();
+        let mut stopping = self.server.stopping();
+        let mut asked_to_leave = false;
         loop {
             // A whole read's worth of events goes by without a look at clocks or wakers.
             while let Some(event) = self.connection.receive(&mut self.input)? {
@@ -337,6 +347,13 @@ impl Session {
                 },
                 cause = &mut publisher.push.closing => {
                     return Err(Ended::Dropped(cause.unwrap_or(DownCause::Over)));
+                }
+                () = stopping.wait(), if !asked_to_leave => {
+                    // It leaves by itself, or is closed with its broadcast. Others find out by being closed.
+                    if !self.connection.request_reconnect(None) {
+                        return Err(Ended::Dropped(DownCause::Server));
+                    }
+                    asked_to_leave = true;
                 }
             }
         }

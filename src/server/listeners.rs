@@ -1,11 +1,16 @@
 //! The ports that a server opens.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs::{self, File, TryLockError},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-use super::StartError;
+use super::{LOCK, RUN, StartError};
 use crate::{
     config::Config,
     socket::{Listener, Places},
@@ -13,7 +18,7 @@ use crate::{
 };
 
 /// The addresses that the server really has; also the content of `run.json`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Listening {
     pub pid: u32,
     pub rtmp: SocketAddr,
@@ -23,6 +28,17 @@ pub struct Listening {
     pub rtmps: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub https: Option<SocketAddr>,
+}
+
+impl Listening {
+    /// Those of the server that runs on `folder` now, if one does: the file outlives a server that is killed.
+    pub fn of_running(folder: &Path) -> Option<Self> {
+        let lock = File::open(folder.join(LOCK)).ok()?;
+        if !matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)) {
+            return None;
+        }
+        serde_json::from_str(&fs::read_to_string(folder.join(RUN)).ok()?).ok()
+    }
 }
 
 /// Open ports, and the certificates of those with TLS.

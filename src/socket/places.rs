@@ -12,6 +12,7 @@ use crate::access::network;
 
 /// The places for connections: of everybody, and of one network each. Those with and without TLS share them.
 pub struct Places {
+    all: usize,
     free: Arc<Semaphore>,
     per_network: usize,
     taken: Mutex<HashMap<IpAddr, usize>>,
@@ -26,7 +27,13 @@ pub struct Place {
 
 impl Places {
     pub fn new(all: usize, per_network: usize) -> Arc<Self> {
-        Arc::new(Self { free: Arc::new(Semaphore::new(all)), per_network, taken: Mutex::default() })
+        Arc::new(Self { all, free: Arc::new(Semaphore::new(all)), per_network, taken: Mutex::default() })
+    }
+
+    /// Ready when nobody has a place any more. Nobody gets one while this waits.
+    pub async fn all_gone(&self) {
+        // An error means that there are no places at all.
+        let _ = self.free.acquire_many(u32::try_from(self.all).unwrap_or(u32::MAX)).await;
     }
 
     /// A place for a peer at `address`, if there is one.

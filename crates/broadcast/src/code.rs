@@ -131,6 +131,9 @@ pub enum Refusal {
     /// A limit on concurrent pushes, or on the broadcasts of a day, is reached.
     #[error("the limit of streams is reached; try again later")]
     TooManyPushes,
+    /// The server takes no pushes any more.
+    #[error("the server is stopping; try again in a moment")]
+    Stopping,
     /// Somebody is live under this name.
     #[error("this stream is already live from another encoder")]
     NameLive,
@@ -162,6 +165,7 @@ impl Refusal {
             Self::Unanswered => Code::of(18, 507),
             Self::TooManyPushes => Code::of(18, 600),
             Self::NameLive => Code::of(18, 601),
+            Self::Stopping => Code::of(18, 602),
             Self::NoKeyframe => Code::plain(8),
         }
     }
@@ -170,6 +174,7 @@ impl Refusal {
     pub const fn status(&self) -> &'static str {
         match self {
             Self::Name(_) | Self::Reserved { .. } | Self::NameLive => "NetStream.Publish.BadName",
+            Self::Stopping => "NetStream.Publish.Rejected",
             _ => "NetStream.Publish.Denied",
         }
     }

@@ -362,6 +362,7 @@ fn e8_the_numbers_of_tencent() {
         (Refusal::Unanswered, "18/507"),
         (Refusal::TooManyPushes, "18/600"),
         (Refusal::NameLive, "18/601"),
+        (Refusal::Stopping, "18/602"),
     ] {
         assert_eq!(refusal.code().to_string(), code);
     }
