@@ -39,10 +39,10 @@ fn reload(server: &Server, config: &Path, log: &LogFilter) {
     match settings.and_then(|settings| server.reload(settings).map_err(|error| error.to_string())) {
         Ok(changes) => {
             // Before the new level can hide it.
-            tracing::info!(changes = changes.len(), "the configuration was reloaded");
-            for change in changes {
+            for change in &changes {
                 tracing::info!("{change}");
             }
+            tracing::info!(changes = changes.len(), "the configuration was reloaded");
             log.set(&server.settings().config.log.level);
         }
         Err(error) => {

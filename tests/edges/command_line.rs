@@ -376,3 +376,29 @@ fn a_second_signal_is_obeyed_at_once() {
     assert_eq!(status.code(), Some(0));
     assert!(begin.elapsed() < Duration::from_secs(1));
 }
+
+#[test]
+fn a_url_needs_a_port_that_is_known() {
+    let folder = folder_with("rtmp.listen = \"127.0.0.1:0\"\nhttp.listen = \"127.0.0.1:0\"");
+    let output = run(&folder, &["url", "room", "-c", "config.toml"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = stderr(&output);
+    assert!(said.contains("rtmp.listen has port 0") && said.contains("while the server runs"), "{said}");
+
+    let mut server = Fresh::start(folder);
+    let running = server.run();
+    let output = run(&server.folder, &["url", "room", "-c", "config.toml"]);
+    let said = stdout(&output);
+    for what in ["rtmp", "http"] {
+        assert!(said.contains(&format!("{what}://{}/", running[what].as_str().unwrap())), "{said}");
+    }
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_without_its_value() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let value = OsStr::from_bytes(b"hush-\xff");
+    let output = serve(&tempfile::tempdir().unwrap()).env("KAIBO__AUTH__PUSH__KEY", value).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr(&output), "kaibo: KAIBO__AUTH__PUSH__KEY: its value is no Unicode text\n");
+}

@@ -289,3 +289,24 @@ fn tencents_callbacks_have_its_fields_and_its_signature() {
     assert!(recording["file_size"].as_u64().unwrap() > 10_000);
     assert!(recording["end_time"].as_i64().unwrap() > recording["start_time"].as_i64().unwrap());
 }
+
+#[test]
+fn a_reload_changes_receivers_and_loses_no_event() {
+    let (first, second) = (Receiver::start(), Receiver::start());
+    first.answer(503);
+    let server = Kaibo::start(&webhook(&first, ""));
+    let mut encoder = push::ffmpeg(&clip::short(), &server.push_url("room"));
+    wait_for("an attempt that fails", seconds(10), || (!first.seen().is_empty()).then_some(()));
+    let said = server.reload(&webhook(&second, ""));
+    assert!(said.contains("webhooks (changed)"), "{said}");
+    // The same name: what the old address has not taken is for the new one.
+    assert_eq!(kinds(&wait_for_kinds(&second, &WHOLE, seconds(25))), WHOLE);
+    encoder.wait();
+    for receiver in [&first, &second] {
+        assert!(!said.contains(&receiver.url()), "no address in {said}");
+    }
+    let (said, told) = (server.reload(""), second.seen().len());
+    assert!(said.contains("was reloaded"), "{said}");
+    broadcast(&server, "other");
+    assert_eq!(second.seen().len(), told, "told no more");
+}

@@ -50,6 +50,7 @@ impl Kaibo {
     pub fn start(config: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("kaibo-test-").tempdir().unwrap();
         fs::write(folder.path().join("config.toml"), config).unwrap();
+        fs::write(folder.path().join("tokens"), tokens()).unwrap();
         let [rtmp, http, api] = [any_port(), any_port(), any_port()];
         let free = Addresses { rtmp, http, api, rtmps: String::new(), https: String::new() };
         let process = spawn(&folder, &free);
@@ -72,8 +73,32 @@ impl Kaibo {
 
     /// Asks the server to stop, and waits until it has.
     pub fn terminate(&mut self) -> ExitStatus {
+        self.ask_to_stop();
+        self.wait_for_exit()
+    }
+
+    pub fn ask_to_stop(&self) {
         signal("TERM", &self.process);
+    }
+
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
         wait_for("the server stops", seconds(10), || self.process.try_wait().unwrap())
+    }
+
+    /// Has the server read `config` as its configuration; what it logs about that.
+    pub fn reload(&self, config: &str) -> String {
+        fs::write(self.folder.path().join("config.toml"), config).unwrap();
+        self.hang_up()
+    }
+
+    /// The same with whatever is in its files.
+    pub fn hang_up(&self) -> String {
+        let before = self.log().len();
+        signal("HUP", &self.process);
+        let said = || self.log()[before..].to_owned();
+        // The last line about it.
+        let over = || said().contains("the configuration was ");
+        wait_for("the end of a reload", seconds(5), || over().then(said))
     }
 
     /// Starts the server again on the same data and the same ports. It was stopped or killed before.
@@ -145,7 +170,16 @@ impl Kaibo {
     }
 
     pub fn signature_at(&self, stream: &str, tx_time: &str) -> String {
-        let secret = hex(&Md5::digest(format!("{PUSH_KEY}{stream}{tx_time}")));
+        self.sign(PUSH_KEY, stream, tx_time)
+    }
+
+    /// As [`Kaibo::signature`] for an hour, with another key.
+    pub fn signature_with(&self, key: &str, stream: &str) -> String {
+        self.sign(key, stream, &format!("{:08X}", unix_seconds() + 3600))
+    }
+
+    fn sign(&self, key: &str, stream: &str, tx_time: &str) -> String {
+        let secret = hex(&Md5::digest(format!("{key}{stream}{tx_time}")));
         self.secrets.borrow_mut().push(secret.clone());
         format!("txSecret={secret}&txTime={tx_time}")
     }
@@ -225,7 +259,7 @@ fn spawn(folder: &TempDir, at: &Addresses) -> Child {
         .env("KAIBO__HTTP__LISTEN", &at.http)
         .env("KAIBO__API__LISTEN", &at.api)
         .env("KAIBO__AUTH__PUSH__KEY", PUSH_KEY)
-        .env("KAIBO__API__TOKENS", tokens())
+        .env("KAIBO__API__TOKENS_FILE", path("tokens"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
