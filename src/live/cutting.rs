@@ -72,7 +72,10 @@ impl Live {
                 self.show(&cut);
             }
         }
-        self.window().end();
+        // Without a reason the broadcast goes on when the server is back.
+        if self.end_reason().is_some() {
+            self.window().end();
+        }
         self.changes.send_modify(|changes| *changes += 1);
     }
 
