@@ -5,6 +5,7 @@ mod cutting;
 mod ingest;
 mod past;
 mod preview;
+mod shown;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -15,11 +16,11 @@ use bytes::Bytes;
 use kaibo_broadcast::{Broadcast, EndReason, Epoch};
 use kaibo_container::{
     flv::Flv,
-    segment::Init,
+    segment::{Init, Part},
     segmenter::{self, Segmenter},
     ts,
 };
-use kaibo_hls::{Format, Segment, Window};
+use kaibo_hls::{Position, Segment, View, Window};
 use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
 use kaibo_media::{Sample, Span, Tracks, UnixMillis};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
@@ -30,10 +31,11 @@ pub use self::{
     cutting::Recorded,
     ingest::{Pushed, is_entry},
     past::Past,
+    shown::{Playlist, Shown},
 };
 use crate::{
     config,
-    output::{etag, rtmp::Rtmp},
+    output::rtmp::Rtmp,
     packager::{Gathering, Outlet, Queued, Shared},
     recorder,
     server::Server,
@@ -54,12 +56,11 @@ pub struct Live {
     flv: Arc<Outlet<Flv>>,
     rtmp: Arc<Outlet<Rtmp>>,
     window: Mutex<Window>,
-    /// Counts what was applied to the window.
-    changes: watch::Sender<u64>,
+    /// The window as it is now, for those who read it and those who wait for it to change.
+    shown: watch::Sender<Arc<Shown>>,
     cuts: Ring<Recorded>,
     /// Number of the newest cut that the recorder is done with.
     written: watch::Sender<u64>,
-    playlists: cache::Zipped,
     ts: cache::TsSegments,
     recorder: Mutex<Option<JoinHandle<()>>>,
     /// There is a recording, or one is just being opened.
@@ -67,15 +68,6 @@ pub struct Live {
     end_reason: OnceLock<EndReason>,
     viewers: Family<Protocol, Gauge>,
     gathering: Gathering,
-}
-
-/// A rendered media playlist.
-pub struct Playlist {
-    pub text: Bytes,
-    pub gzip: Option<Bytes>,
-    pub etag: String,
-    /// In seconds.
-    pub target_duration: u32,
 }
 
 impl Live {
@@ -99,6 +91,7 @@ impl Live {
         let mut window = Window::new(kaibo_hls::Config {
             window: Span::from_millis(settings.hls.window.as_millis()),
             discontinuity: past.discontinuity,
+            parts_from: past.segmenter.next_segment,
             ..kaibo_hls::Config::default()
         });
         for cut in &past.tail {
@@ -114,11 +107,10 @@ impl Live {
             ingest: Mutex::new(Ingest::new(&mut past, frames, server.metrics.ingest_frames.clone())),
             flv: Outlet::new(Flv::default(), gathering),
             rtmp: Outlet::new(Rtmp::default(), gathering),
+            shown: watch::Sender::new(Arc::new(Shown::new(window.view(), false))),
             window: Mutex::new(window),
-            changes: watch::Sender::new(0),
             cuts: recorded,
             written: watch::Sender::new(0),
-            playlists: cache::Zipped::default(),
             ts: cache::TsSegments::default(),
             recorder: Mutex::new(None),
             recorded: watch::Sender::new(false),
@@ -262,42 +254,33 @@ impl Live {
         self.viewers.get_or_create(&protocol).clone()
     }
 
-    /// The first segment is complete, or becomes so within `patience`.
-    pub async fn has_segment_within(&self, patience: Duration) -> bool {
-        let mut changes = self.changes.subscribe();
-        let complete = async {
-            while self.window().newest().is_none() {
-                if changes.changed().await.is_err() {
-                    return false;
-                }
-            }
-            true
-        };
-        timeout(patience, complete).await.unwrap_or(false)
+    /// What HLS viewers are shown now.
+    pub fn shown(&self) -> Arc<Shown> {
+        self.shown.borrow().clone()
     }
 
-    /// The multivariant playlist with `uri` in it, once there is a segment.
-    pub fn multivariant(&self, uri: &str) -> Option<Bytes> {
-        self.window().multivariant(uri)
+    /// The same as soon as it is as `wanted`; none if it does not become so within `patience`.
+    pub async fn shown_when(&self, patience: Duration, wanted: impl Fn(&View) -> bool) -> Option<Arc<Shown>> {
+        let mut shown = self.shown.subscribe();
+        let awaited = shown.wait_for(|shown| shown.closed || wanted(&shown.view));
+        let shown = timeout(patience, awaited).await.ok()?.ok()?.clone();
+        wanted(&shown.view).then_some(shown)
+    }
+
+    /// The first segment is complete, or becomes so within `patience`.
+    pub async fn has_segment_within(&self, patience: Duration) -> bool {
+        self.shown_when(patience, |view| view.newest().is_some()).await.is_some()
     }
 
     /// `EXT-X-TARGETDURATION` in seconds, known with the first segment.
     pub fn target_duration(&self) -> Option<u32> {
-        self.window().target_duration()
+        self.shown.borrow().view.target_duration()
     }
 
-    /// The media playlist, once there is a segment; `query` goes to every address in it.
-    pub fn playlist(&self, format: Format, query: &str) -> Option<Playlist> {
-        let (text, target_duration) = {
-            let window = self.window();
-            (window.playlist(format, query)?, window.target_duration()?)
-        };
-        // A viewer's own playlist is not worth compressing: it is used once.
-        if query.is_empty() {
-            let (gzip, etag) = self.playlists.zip(format, &text);
-            return Some(Playlist { text, gzip: Some(gzip), etag, target_duration });
-        }
-        Some(Playlist { etag: etag(&text), text, gzip: None, target_duration })
+    /// A part, listed or not long gone from the list.
+    pub fn part(&self, Position { segment, parts: index }: Position) -> Option<Arc<Part>> {
+        let listed = self.shown.borrow().view.part(segment, index).cloned();
+        listed.or_else(|| self.window().part(segment, index).cloned())
     }
 
     /// A segment, listed or not long gone from the list.

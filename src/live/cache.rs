@@ -7,43 +7,10 @@ use std::{
 
 use bytes::Bytes;
 use kaibo_container::ts;
-use kaibo_hls::{Format, Segment};
-
-use crate::output::{etag, gzip};
+use kaibo_hls::Segment;
 
 /// TS segments kept: twice what a window usually lists.
 const TS_SEGMENTS: usize = 32;
-
-/// The newest playlist of each form, compressed.
-#[derive(Default)]
-pub struct Zipped {
-    fmp4: Mutex<Option<Zip>>,
-    ts: Mutex<Option<Zip>>,
-}
-
-struct Zip {
-    /// What was compressed. Kept, so that its address stays its own.
-    text: Bytes,
-    gzip: Bytes,
-    etag: String,
-}
-
-impl Zipped {
-    /// `text` as gzip, and its validator. The window renders a playlist once per change, so an unchanged one is at the same place.
-    pub fn zip(&self, format: Format, text: &Bytes) -> (Bytes, String) {
-        let newest = match format {
-            Format::Fmp4 => &self.fmp4,
-            Format::Ts => &self.ts,
-        };
-        let mut newest = newest.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = newest.as_ref().filter(|known| known.text.as_ptr() == text.as_ptr()) {
-            return (known.gzip.clone(), known.etag.clone());
-        }
-        let (gzip, etag) = (gzip(text), etag(text));
-        *newest = Some(Zip { text: text.clone(), gzip: gzip.clone(), etag: etag.clone() });
-        (gzip, etag)
-    }
-}
 
 type Made = Arc<OnceLock<Result<Bytes, Arc<ts::Error>>>>;
 

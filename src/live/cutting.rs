@@ -10,7 +10,7 @@ use kaibo_hub::{Entry, Next, Publisher, Start};
 use kaibo_media::Item;
 use tokio::time::timeout;
 
-use super::Live;
+use super::{Live, Shown};
 use crate::packager::Queued;
 
 /// How long a cut is kept from viewers for the recorder to write it; usually it takes a millisecond.
@@ -65,18 +65,23 @@ impl Live {
                 }
                 Next::End => break,
             }
-            for cut in cuts.drain(..) {
+            for cut in &cuts {
                 number += 1;
                 recorded.push(Recorded { cut: cut.clone(), number });
+            }
+            if !cuts.is_empty() {
                 self.wait_for_recorder(number).await;
-                self.show(&cut);
+                self.show(&cuts);
+                cuts.clear();
             }
         }
         // Without a reason the broadcast goes on when the server is back.
-        if self.end_reason().is_some() {
-            self.window().end();
+        let ended = self.end_reason().is_some();
+        let mut window = self.window();
+        if ended {
+            window.end();
         }
-        self.changes.send_modify(|changes| *changes += 1);
+        self.shown.send_replace(Arc::new(Shown::new(window.view(), !ended)));
     }
 
     /// What viewers have seen must be there after a restart: a number that is given twice is served stale by every
@@ -94,10 +99,15 @@ impl Live {
         }
     }
 
-    fn show(&self, cut: &Cut) {
-        if let Err(error) = self.window().apply(cut) {
-            tracing::error!(%error, "a cut was left out of the live window");
+    /// All of them at once: the last part of a segment is not seen before its end, so that what is announced next is
+    /// always what comes.
+    fn show(&self, cuts: &[Cut]) {
+        let mut window = self.window();
+        for cut in cuts {
+            if let Err(error) = window.apply(cut) {
+                tracing::error!(%error, "a cut was left out of the live window");
+            }
         }
-        self.changes.send_modify(|changes| *changes += 1);
+        self.shown.send_replace(Arc::new(Shown::new(window.view(), false)));
     }
 }

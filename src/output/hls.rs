@@ -1,24 +1,30 @@
-//! HLS: the live playlists and the segments they list, from memory.
+//! HLS: the live playlists, the segments and parts they list, from memory; and those who wait for what comes next.
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
-use kaibo_hls::Format;
+use kaibo_hls::{BadDirective, Directives, Format, Position, View, without_directives};
 
 use super::{Names, banned, consent, ended, expired, keep_private, named, not_started, play_key, session};
 use crate::{
     broadcasts::Handle,
     gate::Protocol,
     http::{Body, Cache, Call, Content},
-    live::Playlist,
+    live::{Live, Playlist, Shown},
     problem::Problem,
 };
 
 /// How long the first request of a stream that just started waits for its first segment: players take an empty
 /// playlist for a broken one, and their own patience is 10 s.
 const FIRST_SEGMENT: Duration = Duration::from_secs(9);
+
+/// How long a player waits for the first byte of a playlist (hls.js: 10 s), less what the network takes.
+const PLAYERS_PATIENCE: Duration = Duration::from_secs(9);
+
+/// Target durations for which a blocked answer may be kept: its address asks for one moment (Apple).
+const KEPT: u32 = 6;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
@@ -52,8 +58,8 @@ pub async fn multivariant(
         Format::Fmp4 => format!("{stream}/{id}/live.m3u8{query}"),
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
-    let text = live.multivariant(&uri).ok_or_else(no_segment_yet)?;
-    Ok(Content { kind: PLAYLIST, cache, etag: "", chunks: vec![text], gzip: None }.answer(call))
+    let text = live.shown().view.multivariant(&uri).ok_or_else(no_segment_yet)?;
+    Ok(Content { kind: PLAYLIST, cache, etag: "", chunks: vec![text.into()], gzip: None }.answer(call))
 }
 
 /// `/APP/STREAM/BROADCAST/…`: playlists, segments and initialisation sections of one broadcast.
@@ -75,7 +81,10 @@ pub async fn file(
     let mut response = match file.rsplit_once('.') {
         Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4).await,
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts).await,
-        Some((number, "m4s")) => segment(call, &broadcast, number),
+        Some((name, "m4s")) => match name.split_once('.') {
+            Some((number, index)) => part(call, &broadcast, name, number, index).await,
+            None => segment(call, &broadcast, name),
+        },
         Some((number, "ts")) => ts_segment(call, &broadcast, number),
         Some((name, "mp4")) => init(call, &broadcast, name),
         _ => Err(Problem::not_found()),
@@ -103,14 +112,71 @@ async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Resul
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
     }
-    // An invalid query was refused above; where everybody may watch there is none to hand on.
-    let query = if call.server.access.play_is_guarded(broadcast.app()) { call.query() } else { "" };
-    let Some(Playlist { text, gzip, etag, target_duration }) = live.playlist(format, query) else {
+    let now = live.shown();
+    // TS has no parts, and after the end there is nothing to wait for.
+    let directives = match format {
+        Format::Fmp4 if !now.view.ended() => Directives::parse(call.query()).map_err(bad_directive)?,
+        Format::Fmp4 | Format::Ts => Directives::default(),
+    };
+    let now = reload(broadcast, &directives, now).await?;
+    // An invalid query was refused above; without signed playback there is none to hand on.
+    let query = match call.server.access.play_is_guarded(broadcast.app()) {
+        true => without_directives(call.query()),
+        false => String::new(),
+    };
+    let Some(Playlist { text, gzip, etag }) = now.playlist(format, directives.delta, &query) else {
         return Err(no_segment_yet());
     };
-    // Half a target duration at the most, and never none: a CDN in front collapses the viewers' requests.
-    let cache = Cache::Seconds((target_duration / 2).max(1));
+    let target_duration = now.view.target_duration().unwrap_or(1);
+    let cache = match directives.from {
+        Some(_) => Cache::Seconds(target_duration.saturating_mul(KEPT)),
+        // Half a target duration at the most, and never none: a CDN in front collapses the viewers' requests.
+        None => Cache::Seconds((target_duration / 2).max(1)),
+    };
     Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text], gzip }.answer(call))
+}
+
+/// What is shown as soon as it has what `directives` ask for.
+async fn reload(broadcast: &Handle, directives: &Directives, now: Arc<Shown>) -> Result<Arc<Shown>, Problem> {
+    if now.view.answers(directives).map_err(bad_directive)? {
+        return Ok(now);
+    }
+    // Too far ahead is nothing any more that was not at first.
+    wait(broadcast, |view| view.answers(directives) == Ok(true)).await
+}
+
+/// Waits for media, but never for long: an encoder may be away, and players give up on an answer that does not come.
+async fn wait(broadcast: &Handle, wanted: impl Fn(&View) -> bool) -> Result<Arc<Shown>, Problem> {
+    let live: &Live = broadcast.live();
+    let target = Duration::from_secs(live.target_duration().unwrap_or(1).into());
+    // Three target durations (rfc8216bis §6.2.5.2), or as long as players wait where that is less; but a whole segment
+    // must have time to come.
+    let patience = (target * 3).min(PLAYERS_PATIENCE.max(target * 3 / 2));
+    let now = live.shown_when(patience, wanted).await.ok_or_else(no_media)?;
+    // Much may have happened in the meantime.
+    shown(broadcast)?;
+    Ok(now)
+}
+
+/// A part. The one that was announced is waited for, and then sent as a whole.
+async fn part(
+    call: &Call,
+    broadcast: &Handle,
+    name: &str,
+    number: &str,
+    index: &str,
+) -> Result<Response<Body>, Problem> {
+    let (Ok(segment), Ok(index)) = (number.parse(), index.parse()) else { return Err(Problem::not_found()) };
+    let asked = Position { segment, parts: index };
+    let now = broadcast.live().shown();
+    if now.view.position() == asked && !now.view.ended() {
+        wait(broadcast, |view| view.position() > asked || view.ended()).await?;
+    }
+    // None if its segment ended without it: the next playlist announces another.
+    match broadcast.live().part(asked) {
+        Some(part) => immutable(call, "video/mp4", name, vec![part.bytes.clone()]),
+        None => Err(Problem::not_found()),
+    }
 }
 
 fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
@@ -151,4 +217,13 @@ fn immutable(
 fn no_segment_yet() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", "the first segment is not complete; try again")
         .with_header(header::RETRY_AFTER, "1")
+}
+
+fn bad_directive(error: BadDirective) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_directive", error.to_string())
+}
+
+fn no_media() -> Problem {
+    let detail = "what was waited for has not come; try again";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_media", detail).with_header(header::RETRY_AFTER, "1")
 }

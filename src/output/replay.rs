@@ -182,10 +182,11 @@ fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: 
         before = Some(segment);
         Entry {
             number: segment.number,
-            duration: segment.duration,
+            duration: Some(segment.duration),
             discontinuity,
             init: segment.init,
             wall: segment.wall,
+            parts: &[],
         }
     });
     let playlist = Playlist {
@@ -197,6 +198,7 @@ fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: 
         independent: segments.iter().all(|segment| segment.independent),
         uris,
         entries,
+        low_latency: None,
     };
     Some(playlist.render().into())
 }

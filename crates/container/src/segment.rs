@@ -99,4 +99,7 @@ pub struct SegmentEnd {
     /// `EXT-X-TARGETDURATION` in whole seconds, decided when the first segment ends and frozen for the life of the
     /// broadcast. Every segment's duration, rounded to the nearest second, is at most this.
     pub target_duration: u32,
+    /// `EXT-X-PART-INF:PART-TARGET`, decided when the first part ends and frozen likewise: no part of the broadcast is
+    /// longer. None in recordings of servers that listed no parts.
+    pub part_target: Option<Span>,
 }

@@ -100,6 +100,51 @@ fn parts_are_nearly_as_long_as_allowed_at_every_usual_frame_rate() {
     }
 }
 
+/// Every part but the last of a segment is 85 % of `target` at least, and none is longer.
+fn check_parts(cutting: &Cutting, target: Span) {
+    assert!(cutting.ends().iter().all(|end| end.part_target == Some(target)), "{:?}", cutting.ends()[0]);
+    for pair in cutting.parts().windows(2) {
+        let millis = pair[0].duration.as_millis();
+        assert!(pair[0].duration <= target, "{millis} ms");
+        let last = pair[0].segment != pair[1].segment;
+        assert!(last || millis * 100 >= target.as_millis() * 85, "{millis} ms");
+    }
+}
+
+#[test]
+fn few_frames_in_a_part_get_a_part_target_that_they_fill() {
+    // Ten pictures a second that come up to 9 ms early or late.
+    let mut cutting = Cutting::new();
+    let mut publisher = Publisher::new(h264());
+    for number in 0..100i64 {
+        let jitter = if number == 0 { 0 } else { number * 7 % 19 - 9 };
+        cutting.push(publisher.picture(number * 100 + jitter, number % 20 == 0));
+    }
+    check_parts(&cutting, cutting.ends()[0].part_target.unwrap());
+    assert!(cutting.ends()[0].part_target.unwrap() < span(450));
+    assert!(cutting.parts().iter().all(|part| part.samples.len() <= 4));
+
+    // The target stays when somebody with other pictures takes over.
+    let target = cutting.ends()[0].part_target.unwrap();
+    cutting.push(Item::Break);
+    publisher.run.number = 1;
+    publisher.run.start = ms(10_000);
+    cutting.play(&mut publisher, 3.0, 10_000, 20_000, 6);
+    cutting.push(Item::Break);
+    check_parts(&cutting, target);
+}
+
+#[test]
+fn sound_alone_fills_its_parts() {
+    let mut cutting = Cutting::new();
+    let mut publisher = Publisher::new(aac_only());
+    for number in 0..500 {
+        let frame = publisher.frame(TrackId::Audio, ms(0) + Span::from_scale(number * 1024, 44_100), true);
+        cutting.push(Item::Frame(Arc::new(frame)));
+    }
+    check_parts(&cutting, span(500));
+}
+
 #[test]
 fn a_part_is_out_when_the_frame_after_it_arrives() {
     let mut publisher = Publisher::new(h264());
@@ -160,7 +205,13 @@ fn a_single_frame_makes_a_segment_that_lasts() {
 
 #[test]
 fn a_restart_goes_on_with_its_numbers() {
-    let resume = Resume { next_segment: 40, discontinuity: 3, next_init: 2, target_duration: Some(3) };
+    let resume = Resume {
+        next_segment: 40,
+        discontinuity: 3,
+        next_init: 2,
+        target_duration: Some(3),
+        part_target: Some(span(360)),
+    };
     let mut publisher = Publisher::new(h264());
     publisher.run.number = 5;
     let mut cutting = Cutting::resumed(resume);
@@ -168,6 +219,8 @@ fn a_restart_goes_on_with_its_numbers() {
     let head = &cutting.heads()[0];
     assert_eq!((head.number, head.discontinuity, head.init.number), (40, 3, 2));
     assert_eq!(cutting.ends()[0].target_duration, 3);
+    assert_eq!(cutting.ends()[0].part_target, Some(span(360)));
+    assert!(cutting.parts().iter().all(|part| part.duration <= span(360)));
 }
 
 #[test]

@@ -244,6 +244,16 @@ fn check_numbers_and_lengths(segments: &[Segment], config: &Config) {
         }
         assert_eq!(time - segment.head.start, segment.end.duration, "a segment is its parts");
         assert!(segment.end.duration >= span(1));
+        // A part target that was chosen holds for good; but for the last, no part of a segment is much shorter.
+        let target = segments[0].end.part_target.unwrap();
+        assert_eq!(segment.end.part_target, Some(target));
+        assert!(target <= config.part);
+        for part in &segment.parts {
+            let last = part.index as usize + 1 == segment.parts.len();
+            let micros = |span: Span| span.in_scale(1_000_000);
+            let long = micros(part.duration) * 100 + 100 >= micros(target) * 85;
+            assert!(part.duration <= target && (last || long), "{:?} of {target:?}", part.duration);
+        }
         let rounded = (segment.end.duration.as_millis() + 500) / 1000;
         assert!(rounded <= segment.end.target_duration.into(), "{:?}", segment.end);
         assert_eq!(segment.end.target_duration, segments[0].end.target_duration);

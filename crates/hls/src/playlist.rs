@@ -1,13 +1,23 @@
-//! Media playlists (RFC 8216 §4.3.3).
+//! Media playlists (RFC 8216 §4.3.3), with what low latency adds to them (rfc8216bis §4.4).
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    sync::Arc,
+};
 
+use kaibo_container::segment::Part;
 use kaibo_media::{Span, UnixMillis};
 
 use crate::{
     time::{date_time, seconds},
     uris::{Format, Uris},
 };
+
+/// Part targets that a player stays behind the end (Apple's MUST; rfc8216bis §4.4.3.8 says two).
+const PART_HOLD_BACK: u32 = 3;
+
+/// Target durations before the end within which no delta update skips anything (rfc8216bis §4.4.3.8).
+pub(crate) const SKIP_BOUNDARY: u32 = 6;
 
 /// What may happen to a playlist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,18 +31,42 @@ pub enum Kind {
 }
 
 /// One segment in a playlist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
     /// Its number, from which its URI is made.
     pub number: u64,
-    /// Exact duration.
-    pub duration: Span,
+    /// Exact duration; none of a segment that is being made, of which only the parts are listed.
+    pub duration: Option<Span>,
     /// Discontinuity sequence number: `EXT-X-DISCONTINUITY` stands where it changes.
     pub discontinuity: u64,
     /// Number of its initialisation section.
     pub init: u32,
     /// Wall clock of its start.
     pub wall: UnixMillis,
+    /// Its parts, where they are to be listed: those before `duration` is reached, and near the end.
+    pub parts: &'a [Arc<Part>],
+}
+
+/// What low latency adds to a live playlist.
+#[derive(Clone, Copy, Debug)]
+pub struct LowLatency<'a> {
+    /// `EXT-X-PART-INF:PART-TARGET`: must never change, and no part may be longer.
+    pub part_target: Span,
+    /// Segment and index of the part that comes next; none once nothing comes any more.
+    pub hint: Option<(u64, u32)>,
+    /// How many entries at the head a delta update leaves out; 0 is the whole list.
+    pub skipped: usize,
+    /// How far the other renditions of the same broadcast are.
+    pub reports: &'a [Report<'a>],
+}
+
+/// `EXT-X-RENDITION-REPORT`: how far another rendition is.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// Its playlist, relative to this one.
+    pub uri: &'a str,
+    /// Segment and index of its newest part.
+    pub newest: (u64, u32),
 }
 
 /// A media playlist, ready to be rendered.
@@ -55,9 +89,11 @@ pub struct Playlist<'a, I> {
     pub uris: Uris<'a>,
     /// The entries; players give up on a playlist that has none.
     pub entries: I,
+    /// None in a list of whole segments only.
+    pub low_latency: Option<LowLatency<'a>>,
 }
 
-impl<I: IntoIterator<Item = Entry>> Playlist<'_, I> {
+impl<'e, I: IntoIterator<Item = Entry<'e>>> Playlist<'_, I> {
     /// The playlist's text.
     pub fn render(self) -> String {
         let mut text = String::new();
@@ -68,14 +104,28 @@ impl<I: IntoIterator<Item = Entry>> Playlist<'_, I> {
 
     fn write(self, out: &mut String) -> fmt::Result {
         let entries = self.entries.into_iter();
-        // A header, and about 110 bytes for each segment.
-        out.reserve(256 + 128 * entries.size_hint().0);
-        // No version above what is needed (RFC 8216 §7): 3 for decimals in EXTINF, 6 for EXT-X-MAP.
+        let skipped = self.low_latency.map_or(0, |low| low.skipped);
+        // A header, about 110 bytes for each segment, and as many lines of 60 bytes again for parts.
+        out.reserve(1024 + 128 * entries.size_hint().0.saturating_sub(skipped));
+        // No version above what is needed (RFC 8216 §7, rfc8216bis §8): 3 for decimals in EXTINF, 6 for EXT-X-MAP, 9
+        // for EXT-X-SKIP.
         let version = match self.uris.format {
             Format::Ts => 3,
+            Format::Fmp4 if skipped > 0 => 9,
             Format::Fmp4 => 6,
         };
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}", self.target_duration)?;
+        if let Some(low) = &self.low_latency {
+            let hold_back = times(low.part_target, PART_HOLD_BACK);
+            let skip_until = Span::from_scale((self.target_duration * SKIP_BOUNDARY).into(), 1);
+            writeln!(
+                out,
+                "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={},PART-HOLD-BACK={}",
+                seconds(skip_until),
+                seconds(hold_back)
+            )?;
+            writeln!(out, "#EXT-X-PART-INF:PART-TARGET={}", seconds(low.part_target))?;
+        }
         match self.kind {
             Kind::Live => {}
             Kind::Event => writeln!(out, "#EXT-X-PLAYLIST-TYPE:EVENT")?,
@@ -86,26 +136,51 @@ impl<I: IntoIterator<Item = Entry>> Playlist<'_, I> {
         }
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", self.media_sequence)?;
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;
+        if skipped > 0 {
+            writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
+        }
         let (mut discontinuity, mut init) = (self.discontinuity_sequence, None);
-        for entry in entries {
-            if entry.discontinuity != discontinuity {
-                discontinuity = entry.discontinuity;
+        for (at, entry) in entries.enumerate() {
+            let joint = std::mem::replace(&mut discontinuity, entry.discontinuity) != entry.discontinuity;
+            let new_init = init.replace(entry.init) != Some(entry.init);
+            // What was skipped counts as said.
+            if at < skipped {
+                continue;
+            }
+            if joint {
                 writeln!(out, "#EXT-X-DISCONTINUITY")?;
             }
-            if init != Some(entry.init) {
-                init = Some(entry.init);
-                if let Some(uri) = self.uris.init(entry.init) {
-                    writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"")?;
-                }
+            if let Some(uri) = self.uris.init(entry.init).filter(|_| new_init) {
+                writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"")?;
             }
             // On every segment: a date that came only when a segment has become the first would be an edit of what is
             // already listed (RFC 8216 §6.2.1).
             writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(entry.wall))?;
-            writeln!(out, "#EXTINF:{},\n{}", seconds(entry.duration), self.uris.segment(entry.number))?;
+            for part in entry.parts {
+                let (uri, duration) = (self.uris.part(entry.number, part.index), seconds(part.duration));
+                let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
+                writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{uri}\"{independent}")?;
+            }
+            if let Some(duration) = entry.duration {
+                writeln!(out, "#EXTINF:{},\n{}", seconds(duration), self.uris.segment(entry.number))?;
+            }
         }
         if self.ended || self.kind == Kind::Vod {
             writeln!(out, "#EXT-X-ENDLIST")?;
         }
+        let Some(LowLatency { hint, reports, .. }) = self.low_latency else { return Ok(()) };
+        for Report { uri, newest: (segment, part) } in reports {
+            writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}")?;
+        }
+        // Always the last line: hls.js takes a segment that stands there for one that is being made.
+        if let Some((segment, part)) = hint {
+            let uri = self.uris.part(segment, part);
+            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"")?;
+        }
         Ok(())
     }
+}
+
+fn times(span: Span, times: u32) -> Span {
+    (0..times).map(|_| span).sum()
 }

@@ -37,6 +37,14 @@ impl Uris<'_> {
         })
     }
 
+    /// The URI of a part: fMP4 alone has them.
+    pub fn part(&self, segment: u64, part: u32) -> impl fmt::Display {
+        fmt::from_fn(move |f| {
+            write!(f, "{}{segment}.{part}.m4s", self.prefix)?;
+            self.write_query(f)
+        })
+    }
+
     /// The URI of an initialisation section, where the format has them.
     pub fn init(&self, number: u32) -> Option<impl fmt::Display> {
         (self.format == Format::Fmp4).then(|| {

@@ -85,7 +85,12 @@ pub(crate) enum Fact {
         duration: Span,
     },
     /// The segment is complete. (A segment without this line ends with its last part.)
-    End { target_duration: u32 },
+    End {
+        target_duration: u32,
+        /// Missing where a server wrote it that listed no parts.
+        #[serde(default, with = "maybe_span", skip_serializing_if = "Option::is_none")]
+        part_target: Option<Span>,
+    },
     /// Found at a restart: only this many parts of the newest segment are whole.
     Torn { parts: usize },
     /// Nothing was recorded for a while.
@@ -164,6 +169,19 @@ mod maybe_timestamp {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
         Ok(Option::<i64>::deserialize(from)?.map(|flicks| Timestamp::from_scale(flicks, FLICKS)))
+    }
+}
+
+mod maybe_span {
+    use super::{Deserialize, FLICKS, Serialize, Span};
+    use serde::{Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(span: &Option<Span>, to: S) -> Result<S::Ok, S::Error> {
+        span.map(|span| span.in_scale(FLICKS)).serialize(to)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Span>, D::Error> {
+        Ok(Option::<i64>::deserialize(from)?.map(|flicks| Span::from_scale(flicks, FLICKS)))
     }
 }
 

@@ -57,6 +57,7 @@ pub struct Recording {
     shown: u64,
     discontinuity: Option<u64>,
     target_duration: Option<u32>,
+    part_target: Option<Span>,
 }
 
 /// The newest segment of a recording that is not final.
@@ -119,6 +120,7 @@ impl Recording {
             shown: 0,
             discontinuity: None,
             target_duration: None,
+            part_target: None,
         }
     }
 
@@ -170,6 +172,7 @@ impl Recording {
             discontinuity: self.discontinuity.map_or(0, |discontinuity| discontinuity.saturating_add(1)),
             next_init: self.inits.last().map_or(0, |init| init.number.saturating_add(1)),
             target_duration: self.target_duration,
+            part_target: self.part_target,
         }
     }
 
@@ -203,7 +206,10 @@ impl Recording {
                 let current = current.as_mut().ok_or("a part without its segment")?;
                 current.parts.push((len, crc, duration));
             }
-            Fact::End { target_duration } => self.target_duration = Some(target_duration),
+            Fact::End { target_duration, part_target } => {
+                self.target_duration = Some(target_duration);
+                self.part_target = part_target.or(self.part_target);
+            }
             Fact::Torn { parts } => {
                 let current = current.as_mut().ok_or("a torn segment that did not begin")?;
                 current.parts.truncate(parts);

@@ -44,6 +44,7 @@ impl Recordings {
                 number: segment.number,
                 duration: segment.duration,
                 target_duration,
+                part_target: resume.part_target,
             }));
             init = Some(needed);
         }

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use kaibo_container::segment::{Cut, Init, Part, SegmentHead};
+use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
 use kaibo_media::{Span, Timestamp, UnixMillis};
 
 use crate::{
@@ -157,7 +157,8 @@ impl<D: Disk> Writer<D> {
                     return Ok(());
                 }
                 // Without this line the segment still ends with its last part: nothing is lost.
-                let ended = self.index.append(&Fact::End { target_duration: end.target_duration });
+                let SegmentEnd { target_duration, part_target, .. } = *end;
+                let ended = self.index.append(&Fact::End { target_duration, part_target });
                 let ended = ended.map_err(Error::at(&self.dir.join(INDEX)));
                 self.close().and(ended)
             }

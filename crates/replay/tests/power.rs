@@ -63,6 +63,7 @@ impl Source {
                 number: self.number - 1,
                 duration: Span::ZERO,
                 target_duration: 2,
+                part_target: None,
             });
         }
         self.parts_left -= 1;

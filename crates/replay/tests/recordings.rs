@@ -23,6 +23,8 @@ use kaibo_media::{
 };
 use kaibo_replay::{Error, Id, Meta, Recordings, Segment, Writer};
 
+const PART_TARGET: Span = Span::from_millis(500);
+
 fn id(name: &str) -> Id {
     name.parse().unwrap()
 }
@@ -77,7 +79,12 @@ fn segment(number: u64) -> Vec<Cut> {
             samples: Box::default(),
         }))
     };
-    let end = SegmentEnd { number, duration: Span::from_millis(2000), target_duration: 2 };
+    let end = SegmentEnd {
+        number,
+        duration: Span::from_millis(2000),
+        target_duration: 2,
+        part_target: Some(PART_TARGET),
+    };
     vec![Cut::Begin(Arc::new(head)), part(0), part(1), Cut::End(end)]
 }
 
@@ -156,7 +163,7 @@ fn the_index_is_lines_of_json_that_an_operator_can_read() {
         r#"{"begin":{"discontinuity":3,"independent":true,"init":0,"number":0,"start":0,"wall":1700000000000}}"#
     );
     assert_eq!(facts[3], r#"{"part":{"crc":4103246324,"duration":705600000,"len":18}}"#);
-    assert_eq!(facts[5], r#"{"end":{"target_duration":2}}"#);
+    assert_eq!(facts[5], r#"{"end":{"target_duration":2,"part_target":352800000}}"#);
     assert_eq!(facts.len(), 15);
 }
 
@@ -195,7 +202,7 @@ fn after_a_restart_the_broadcast_goes_on_where_it_was() {
     assert_eq!(found.segments()[2].duration, Span::from_millis(1000), "cut short after its whole part");
     let resume = found.resume();
     assert_eq!((resume.next_segment, resume.discontinuity, resume.next_init), (3, 4, 1));
-    assert_eq!(resume.target_duration, Some(2));
+    assert_eq!((resume.target_duration, resume.part_target), (Some(2), Some(PART_TARGET)));
     assert_eq!(found.end(), Timestamp::from_millis(5000));
 
     let mut writer = recordings.reopen(&id("b-1"), UnixMillis(5)).unwrap();

@@ -119,11 +119,12 @@ impl Assembly {
     }
 
     /// Ends the segment where its last part does. `target` decides the target duration from its duration.
-    pub(super) fn end(&mut self, target: impl FnOnce(Span) -> u32, out: &mut Vec<Cut>) {
+    pub(super) fn end(&mut self, target: impl FnOnce(Span) -> u32, part_target: Span, out: &mut Vec<Cut>) {
         let Some(open) = self.open.take() else { return };
         let duration = open.part_start - open.head.start;
         let number = open.head.number;
-        out.push(Cut::End(SegmentEnd { number, duration, target_duration: target(duration) }));
+        let (target_duration, part_target) = (target(duration), Some(part_target));
+        out.push(Cut::End(SegmentEnd { number, duration, target_duration, part_target }));
     }
 }
 

@@ -10,6 +10,7 @@
 mod assembly;
 mod flow;
 mod lengths;
+mod part_target;
 mod queue;
 
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use self::{
     assembly::Assembly,
     flow::{Entry, Flow},
     lengths::Lengths,
+    part_target::PartTarget,
 };
 use crate::{fmp4, segment::Cut};
 
@@ -42,7 +44,7 @@ const TICK: Span = Span::from_millis(1);
 pub struct Config {
     /// A segment ends at the first keyframe from here on.
     pub segment: Span,
-    /// No part is longer (`EXT-X-PART-INF:PART-TARGET`). 50 ms at least.
+    /// No part is longer. 50 ms at least. The part target is this, or less where frames are long.
     pub part: Span,
 }
 
@@ -63,14 +65,14 @@ pub struct Resume {
     pub next_init: u32,
     /// The target duration in seconds, if a segment has ended already.
     pub target_duration: Option<u32>,
+    /// The part target, if it was decided already.
+    pub part_target: Option<Span>,
 }
 
 /// Cuts the frames of one broadcast.
 #[derive(Debug)]
 pub struct Segmenter {
-    part: Span,
-    /// 85 % of the part target, the least that a part in the middle of a segment may last (rfc8216bis §4.4.3.7).
-    part_least: Span,
+    part: PartTarget,
     lengths: Lengths,
     assembly: Assembly,
     flow: Option<Flow>,
@@ -80,11 +82,10 @@ pub struct Segmenter {
 impl Segmenter {
     /// For a fresh broadcast or one that goes on.
     pub fn new(config: Config, resume: Resume) -> Self {
-        let part = config.part.max(Span::from_millis(50));
-        let segment = config.segment.max(part);
+        let part = PartTarget::new(config.part.max(Span::from_millis(50)), resume.part_target);
+        let segment = config.segment.max(part.longest());
         Self {
             part,
-            part_least: Span::from_scale(part.as_millis() * 85, 100_000),
             lengths: Lengths::new(segment, resume.target_duration),
             assembly: Assembly::new(resume),
             flow: None,
@@ -131,6 +132,11 @@ impl Segmenter {
         flow.push(frame);
         if drives {
             flow.stalled = false;
+            let frames = flow.video.frame_duration();
+            let frames = if flow.driver() == TrackId::Video { frames } else { flow.audio.frame_duration() };
+            if frame.dts + frames - open.part_start >= self.part.longest() {
+                self.part.decide(frames);
+            }
             self.advance(frame.dts, out);
             self.cut_before(frame, out);
         } else {
@@ -221,18 +227,19 @@ impl Segmenter {
         loop {
             let (Some(flow), Some(open)) = (&self.flow, self.assembly.open()) else { return };
             let (start, limit) = (open.start(), self.lengths.limit());
-            let mut end = (open.part_start + self.part).min(start + limit);
+            let mut end = (open.part_start + self.part.longest()).min(start + limit);
             if to <= end {
                 return;
             }
             if let Some(before) = &before
                 && before.dts < end
-                && before.dts - open.part_start >= self.part_least
+                && before.dts - open.part_start >= self.part.least()
             {
                 end = before.dts;
             }
             // Another part must fit, or what is left if it is known.
-            let next_end = if flow.stalled { end + self.part } else { to.min(end + self.part) };
+            let next_end = end + self.part.longest();
+            let next_end = if flow.stalled { next_end } else { to.min(next_end) };
             let long = flow.stalled && end - start >= self.lengths.aim();
             if long || next_end - start > limit {
                 self.cut(end, out);
@@ -257,7 +264,8 @@ impl Segmenter {
             self.lengths.keyframe(start);
             segment |= self.lengths.due(elapsed, queue.half_frame());
         }
-        let part = end - open.part_start > self.part + TICK
+        // Where frames jitter so much that the part would be too short, it is cut within this one.
+        let part = end - open.part_start > self.part.longest() + TICK && progress >= self.part.least()
             || queue.len() > PART_FRAMES
             || queue.bytes() > PART_BYTES;
         if segment && elapsed >= TICK && progress >= Span::ZERO {
@@ -272,14 +280,19 @@ impl Segmenter {
         if self.assembly.open().is_some_and(|open| at > open.part_start) {
             self.close_part(at, out);
         }
-        self.assembly.end(|duration| self.lengths.target(duration), out);
+        self.end_segment(out);
         self.begin(at, false, out);
     }
 
     fn close_part(&mut self, end: Timestamp, out: &mut Vec<Cut>) {
         let Some(flow) = &mut self.flow else { return };
+        self.part.freeze();
         let (video, audio) = (flow.video.take_before(end), flow.audio.take_timed(end));
         self.assembly.part(end, &video, &audio, out);
+    }
+
+    fn end_segment(&mut self, out: &mut Vec<Cut>) {
+        self.assembly.end(|duration| self.lengths.target(duration), self.part.longest(), out);
     }
 
     /// Ends part and segment where nothing follows, or nothing before `next`: with the usual duration of the last
@@ -288,12 +301,13 @@ impl Segmenter {
         let (Some(flow), Some(open)) = (&mut self.flow, self.assembly.open()) else { return };
         let queue = flow.driving();
         let newest = next.map_or(queue.newest(), |next| queue.newest_before(next).map(|frame| frame.dts));
-        let latest = (open.part_start + self.part).min(open.start() + self.lengths.limit());
+        let latest = (open.part_start + self.part.longest()).min(open.start() + self.lengths.limit());
         let end = (newest.unwrap_or(open.part_start) + queue.frame_duration())
             .min(latest)
             .max(open.part_start + TICK);
+        self.part.freeze();
         let (video, audio) = (flow.video.take_ended(next), flow.audio.take_ended(next));
         self.assembly.part(end, &video, &audio, out);
-        self.assembly.end(|duration| self.lengths.target(duration), out);
+        self.end_segment(out);
     }
 }

@@ -5,19 +5,15 @@ mod keep;
 mod misplaced;
 mod segment;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use bytes::Bytes;
 use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
-use kaibo_media::{Span, Tracks};
+use kaibo_media::Span;
 
 use self::keep::Kept;
+pub(crate) use self::segment::entry;
 pub use self::{misplaced::Misplaced, segment::Segment};
-use crate::{
-    multivariant::{Rates, multivariant},
-    playlist::{Kind, Playlist},
-    uris::{Format, Uris},
-};
+use crate::view::View;
 
 /// How much a window lists and keeps.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +27,15 @@ pub struct Config {
     /// Discontinuity sequence number of the segment before the first that is applied: 0 in a new broadcast, the last
     /// one published where a broadcast goes on after a restart.
     pub discontinuity: u64,
+    /// The first segment whose parts are listed. What a recording gives back after a restart has lost their exact
+    /// durations: those segments are listed as wholes, although their parts may still be fetched.
+    pub parts_from: u64,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // 30 s listed and about as much that has left the list: 64 MiB are enough up to 8 Mbit/s.
-        Self { window: Span::from_millis(30_000), bytes: 64 << 20, discontinuity: 0 }
+        Self { window: Span::from_millis(30_000), bytes: 64 << 20, discontinuity: 0, parts_from: 0 }
     }
 }
 
@@ -57,6 +56,8 @@ pub struct Window {
     open: Option<Open>,
     /// Frozen when the first segment is complete.
     target_duration: Option<u32>,
+    /// The same.
+    part_target: Option<Span>,
     /// Number of the segment that is being made, or is to be made next; any until the first begins.
     due: Option<u64>,
     /// Discontinuity number of the newest complete segment.
@@ -65,8 +66,8 @@ pub struct Window {
     /// back: a tag that comes and goes is an edit that RFC 8216 §6.2.1 does not allow.
     independent: bool,
     ended: bool,
-    version: u64,
-    rendered: Rendered,
+    /// The complete segments that are listed, for [`Window::view`].
+    listed: Arc<[Arc<Segment>]>,
 }
 
 /// The segment that is being made. Its size is bounded by the segmenter.
@@ -74,13 +75,6 @@ pub struct Window {
 struct Open {
     head: Arc<SegmentHead>,
     parts: Vec<Arc<Part>>,
-}
-
-/// The playlists as of the last change, rendered when first asked for.
-#[derive(Debug, Default)]
-struct Rendered {
-    fmp4: OnceLock<Bytes>,
-    ts: OnceLock<Bytes>,
 }
 
 impl Window {
@@ -91,12 +85,12 @@ impl Window {
             kept: Kept::default(),
             open: None,
             target_duration: None,
+            part_target: None,
             due: None,
             discontinuity: config.discontinuity,
             independent: true,
             ended: false,
-            version: 0,
-            rendered: Rendered::default(),
+            listed: Arc::default(),
         }
     }
 
@@ -110,21 +104,16 @@ impl Window {
         }
         match cut {
             Cut::Begin(head) => self.begin(head)?,
-            Cut::Part(part) => self.part(part)?,
+            Cut::Part(part) => self.add(part)?,
             Cut::End(end) => self.complete(end)?,
         }
-        self.version += 1;
         Ok(())
     }
 
     /// The broadcast has ended: `EXT-X-ENDLIST`. A segment that is not complete is dropped.
     pub fn end(&mut self) {
-        if !self.ended {
-            self.ended = true;
-            self.open = None;
-            self.version += 1;
-            self.rendered = Rendered::default();
-        }
+        self.ended = true;
+        self.open = None;
     }
 
     fn begin(&mut self, head: &Arc<SegmentHead>) -> Result<(), Misplaced> {
@@ -143,10 +132,11 @@ impl Window {
         Ok(())
     }
 
-    fn part(&mut self, part: &Arc<Part>) -> Result<(), Misplaced> {
+    fn add(&mut self, part: &Arc<Part>) -> Result<(), Misplaced> {
         let (segment, index) = (part.segment, part.index);
         match &mut self.open {
             Some(open) if open.head.number == segment && open.parts.len() == index as usize => {
+                self.independent &= open.head.independent;
                 open.parts.push(Arc::clone(part));
                 Ok(())
             }
@@ -158,18 +148,27 @@ impl Window {
         let complete = self.open.take_if(|open| open.head.number == end.number && !open.parts.is_empty());
         let Some(Open { head, parts }) = complete else { return Err(Misplaced::End { number: end.number }) };
         let target_duration = *self.target_duration.get_or_insert(end.target_duration);
-        self.independent &= head.independent;
+        self.part_target = self.part_target.or(end.part_target);
         let discontinuity_before = std::mem::replace(&mut self.discontinuity, head.discontinuity);
         self.due = Some(head.number.saturating_add(1));
         let segment = Segment { head, parts: parts.into(), duration: end.duration, discontinuity_before };
         self.kept.push(Arc::new(segment), &self.config, target_duration);
-        self.rendered = Rendered::default();
+        self.listed = self.kept.listed().cloned().collect();
         Ok(())
     }
 
-    /// Changes with everything that is applied: whoever waits for a change compares it.
-    pub fn version(&self) -> u64 {
-        self.version
+    /// What viewers see of it now.
+    pub fn view(&self) -> View {
+        View {
+            listed: Arc::clone(&self.listed),
+            open: self.open.as_ref().map(|open| (Arc::clone(&open.head), open.parts.as_slice().into())),
+            position: self.position(),
+            target_duration: self.target_duration,
+            part_target: self.part_target,
+            parts_from: self.config.parts_from,
+            independent: self.independent,
+            ended: self.ended,
+        }
     }
 
     /// How far the broadcast has come.
@@ -178,29 +177,18 @@ impl Window {
         Position { segment: self.due.unwrap_or(0), parts }
     }
 
-    /// Nothing comes any more.
-    pub fn ended(&self) -> bool {
-        self.ended
-    }
-
-    /// `EXT-X-TARGETDURATION` in seconds, known with the first segment.
-    pub fn target_duration(&self) -> Option<u32> {
-        self.target_duration
-    }
-
     /// A complete segment, listed or not long gone from the list.
     pub fn segment(&self, number: u64) -> Option<&Arc<Segment>> {
         self.kept.all().find(|segment| segment.number() == number)
     }
 
-    /// The segment that was completed last.
-    pub fn newest(&self) -> Option<&Arc<Segment>> {
-        self.kept.listed().next_back()
-    }
-
-    /// The listed segments, oldest first.
-    pub fn listed(&self) -> impl DoubleEndedIterator<Item = &Arc<Segment>> {
-        self.kept.listed()
+    /// A part that is listed, or not long gone from the list.
+    pub fn part(&self, segment: u64, index: u32) -> Option<&Arc<Part>> {
+        let open = self.open.as_ref().filter(|open| open.head.number == segment);
+        match open {
+            Some(open) => open.parts.get(index as usize),
+            None => self.segment(segment)?.parts.get(index as usize),
+        }
     }
 
     /// An initialisation section that some segment here needs.
@@ -208,53 +196,5 @@ impl Window {
         let open = self.open.as_ref().map(|open| &open.head);
         let mut heads = self.kept.all().map(|segment| &segment.head).chain(open);
         heads.find(|head| head.init.number == number).map(|head| &head.init)
-    }
-
-    /// The media playlist, none before the first segment. `query` goes to every URI in it, see [`Uris::query`]; without
-    /// one, the playlist is rendered once per change and shared.
-    pub fn playlist(&self, format: Format, query: &str) -> Option<Bytes> {
-        if !query.is_empty() {
-            return self.render(format, query);
-        }
-        let rendered = match format {
-            Format::Fmp4 => &self.rendered.fmp4,
-            Format::Ts => &self.rendered.ts,
-        };
-        match rendered.get() {
-            Some(text) => Some(text.clone()),
-            None => self.render(format, query).map(|text| rendered.get_or_init(|| text).clone()),
-        }
-    }
-
-    fn render(&self, format: Format, query: &str) -> Option<Bytes> {
-        let first = self.kept.listed().next()?;
-        let playlist = Playlist {
-            kind: Kind::Live,
-            ended: self.ended,
-            target_duration: self.target_duration?,
-            media_sequence: first.number(),
-            discontinuity_sequence: first.discontinuity_before,
-            independent: self.independent,
-            uris: Uris { prefix: "", format, query },
-            entries: self.kept.listed().map(|segment| segment.entry()),
-        };
-        Some(playlist.render().into())
-    }
-
-    /// The multivariant playlist, none before the first segment: one variant at `uri`, described by the newest segment
-    /// and the rates measured.
-    pub fn multivariant(&self, uri: &str) -> Option<Bytes> {
-        Some(multivariant(uri, self.tracks()?, self.rates()?).into())
-    }
-
-    /// Decoder parameters of the newest segment.
-    pub fn tracks(&self) -> Option<&Arc<Tracks>> {
-        self.newest().map(|segment| &segment.head.init.tracks)
-    }
-
-    /// Bit rates of the listed segments.
-    pub fn rates(&self) -> Option<Rates> {
-        let segments = self.kept.listed().map(|segment| (segment.size(), segment.duration));
-        Some(Rates::of(segments, self.target_duration?))
     }
 }

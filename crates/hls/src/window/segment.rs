@@ -8,6 +8,18 @@ use kaibo_media::Span;
 
 use crate::playlist::Entry;
 
+/// A segment that is being made.
+pub(crate) fn entry<'a>(head: &SegmentHead, parts: &'a [Arc<Part>]) -> Entry<'a> {
+    Entry {
+        number: head.number,
+        duration: None,
+        discontinuity: head.discontinuity,
+        init: head.init.number,
+        wall: head.wall,
+        parts,
+    }
+}
+
 /// A complete segment.
 #[derive(Debug)]
 pub struct Segment {
@@ -37,13 +49,7 @@ impl Segment {
         self.parts.iter().map(|part| part.bytes.clone())
     }
 
-    pub(crate) fn entry(&self) -> Entry {
-        Entry {
-            number: self.head.number,
-            duration: self.duration,
-            discontinuity: self.head.discontinuity,
-            init: self.head.init.number,
-            wall: self.head.wall,
-        }
+    pub(crate) fn entry<'a>(&self, parts: &'a [Arc<Part>]) -> Entry<'a> {
+        Entry { duration: Some(self.duration), ..entry(&self.head, parts) }
     }
 }

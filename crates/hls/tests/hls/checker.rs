@@ -14,6 +14,12 @@
 //! | H10 | VERSION is what is needed, no more | RFC 8216 §7 |
 //! | H15 | URIs are relative and end as ffmpeg wants | ffmpeg's `allowed_segment_extensions` |
 //! | H20 | there is a segment | players give up otherwise |
+//! | L1 | PART-TARGET never changes; no part is longer, none but a segment's last is below 85 % of it | rfc8216bis §4.4.3.7 |
+//! | L2 | SERVER-CONTROL offers blocking and deltas, and never changes | rfc8216bis §4.4.3.8 |
+//! | L3 | parts make up their segment, come in order, never change, and are listed near the end only | rfc8216bis §6.2.2 |
+//! | L4 | the first part of an independent segment is independent | rfc8216bis §4.4.4.9 |
+//! | L5 | a PRELOAD-HINT is the last line until ENDLIST, and names the next part | rfc8216bis §4.4.5.3, hls.js |
+//! | L7 | a delta update stands for the whole list | rfc8216bis §6.2.5.1 |
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +36,44 @@ pub struct Playlist {
     pub independent: bool,
     /// The segments, at least one.
     pub segments: Vec<Segment>,
+    /// What only low latency has.
+    pub low_latency: Option<LowLatency>,
+    /// Parts by segment and index.
+    pub parts: BTreeMap<(u64, u64), Part>,
+    /// What stands in front of the parts of the segment that is being made.
+    pub open: Option<Open>,
+}
+
+/// Tags that make a playlist one of low latency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LowLatency {
+    /// Microseconds.
+    pub part_target: u64,
+    /// `EXT-X-SERVER-CONTROL`.
+    pub control: BTreeMap<String, String>,
+    /// The part that comes next.
+    pub hint: Option<String>,
+}
+
+/// A part as a player understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Without its query.
+    pub uri: String,
+    /// Microseconds.
+    pub duration: u64,
+    /// It holds a keyframe.
+    pub independent: bool,
+}
+
+/// The segment that is being made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Open {
+    /// Media sequence number that it will have.
+    pub number: u64,
+    pub tagged: bool,
+    pub map: Option<String>,
+    pub date: u64,
 }
 
 /// A segment as a player understands it.
@@ -57,6 +101,8 @@ pub struct Checker {
     last: Option<Playlist>,
     /// Every segment ever seen, by its number.
     seen: BTreeMap<u64, Segment>,
+    /// Every part ever seen, by segment and index.
+    parts: BTreeMap<(u64, u64), Part>,
 }
 
 impl Checker {
@@ -65,12 +111,26 @@ impl Checker {
     /// # Errors
     /// The rule that it breaks.
     pub fn observe(&mut self, text: &str) -> Result<Playlist, String> {
-        let playlist = parse(text).map_err(|error| format!("{error} in:\n{text}"))?;
+        let playlist = parse(text, None).map_err(|error| format!("{error} in:\n{text}"))?;
         alone(&playlist).map_err(|error| format!("{error} in:\n{text}"))?;
         self.follows(&playlist).map_err(|error| format!("{error} in:\n{text}\nafter: {:#?}", self.last))?;
         self.seen.extend(playlist.segments.iter().map(|segment| (segment.number, segment.clone())));
+        self.parts.extend(playlist.parts.iter().map(|(place, part)| (*place, part.clone())));
         self.last = Some(playlist.clone());
         Ok(playlist)
+    }
+
+    /// What a delta update stands for, to somebody who has seen everything before it.
+    ///
+    /// # Errors
+    /// If it leaves out what was never seen, or breaks a rule by itself.
+    pub fn expand(&self, delta: &str) -> Result<Playlist, String> {
+        parse(delta, Some(&self.seen)).map_err(|error| format!("{error} in:\n{delta}"))
+    }
+
+    /// The newest reload.
+    pub fn last(&self) -> Option<&Playlist> {
+        self.last.as_ref()
     }
 
     fn follows(&self, new: &Playlist) -> Result<(), String> {
@@ -78,6 +138,10 @@ impl Checker {
             if let Some(seen) = self.seen.get(&segment.number) {
                 ensure(seen == segment, || format!("H3-H5: segment changed from {seen:?} to {segment:?}"))?;
             }
+        }
+        for (place, part) in &new.parts {
+            let seen = self.parts.get(place).unwrap_or(part);
+            ensure(seen == part, || format!("L3: part {place:?} changed from {seen:?} to {part:?}"))?;
         }
         let Some(old) = &self.last else { return Ok(()) };
         ensure(old.target_duration == new.target_duration, || "H1: TARGETDURATION changed".into())?;
@@ -99,8 +163,91 @@ impl Checker {
             ensure(stays >= 3 * new.target_duration * 1_000_000, || format!("H6: only {stays} us stay"))?;
             ensure(new.segments.len() >= 6, || "H6: fewer than six segments stay".into())?;
         }
-        Ok(())
+        low_latency_follows(old, new)
     }
+}
+
+/// Low latency from one reload to the next.
+fn low_latency_follows(old: &Playlist, new: &Playlist) -> Result<(), String> {
+    let fixed =
+        |playlist: &Playlist| playlist.low_latency.as_ref().map(|low| (low.part_target, low.control.clone()));
+    ensure(fixed(old) == fixed(new), || "L1, L2: PART-TARGET or SERVER-CONTROL changed".into())?;
+    let (before, now) = (next_part(old), next_part(new));
+    ensure(now >= before, || format!("L3: the next part was {before:?} and is {now:?}"))?;
+    if let (Some(hint), Some(part)) =
+        (old.low_latency.as_ref().and_then(|low| low.hint.as_ref()), new.parts.get(&before))
+    {
+        ensure(*hint == part.uri, || format!("L5: {hint} was announced, {} came", part.uri))?;
+    }
+    for segment in &old.segments {
+        let (was, is) = (has_parts(old, segment.number), has_parts(new, segment.number));
+        ensure(was || !is, || format!("L3: parts of segment {} came back", segment.number))?;
+    }
+    Ok(())
+}
+
+fn has_parts(playlist: &Playlist, segment: u64) -> bool {
+    playlist.parts.contains_key(&(segment, 0))
+}
+
+/// Segment and index of the part that comes next.
+fn next_part(playlist: &Playlist) -> (u64, u64) {
+    let next = playlist.segments.last().map_or(0, |last| last.number + 1);
+    (next, playlist.parts.range((next, 0)..).count() as u64)
+}
+
+/// Low latency in one playlist by itself.
+fn low_latency(playlist: &Playlist) -> Result<(), String> {
+    let Some(low) = &playlist.low_latency else {
+        return ensure(playlist.parts.is_empty(), || "L1: parts without PART-INF".into());
+    };
+    let target = low.part_target;
+    let control = |name: &str| low.control.get(name).ok_or_else(|| format!("L2: no {name}"));
+    ensure(control("CAN-BLOCK-RELOAD")? == "YES", || "L2: no blocking".into())?;
+    ensure(decimal(control("PART-HOLD-BACK")?)? >= 3 * target, || "L2: PART-HOLD-BACK is too short".into())?;
+    ensure(decimal(control("CAN-SKIP-UNTIL")?)? >= 6_000_000 * playlist.target_duration, || {
+        "L2: CAN-SKIP-UNTIL is too short".into()
+    })?;
+    ensure(low.hint.is_some() != playlist.ended, || "L5: no hint, or one at the end".into())?;
+    let hinted_is_listed = playlist.parts.values().any(|part| Some(&part.uri) == low.hint.as_ref());
+    ensure(!hinted_is_listed, || "L5: the hint names a listed part".into())?;
+    let uris: BTreeSet<_> = playlist.parts.values().map(|part| &part.uri).collect();
+    ensure(uris.len() == playlist.parts.len(), || "L3: a part's URI stands twice".into())?;
+    for ((segment, index), part) in &playlist.parts {
+        let name = format!("part {segment}.{index}");
+        ensure(part.duration > 0 && part.duration <= target, || {
+            format!("L1: {name} lasts {} us of {target}", part.duration)
+        })?;
+        let last = !playlist.parts.contains_key(&(*segment, index + 1));
+        ensure(last || part.duration * 100 >= target * 85, || format!("L1: {name} is below 85 %"))?;
+        ensure(*index > 0 || !playlist.independent || part.independent, || {
+            format!("L4: {name} is not independent")
+        })?;
+    }
+    let mut behind: u64 =
+        playlist.parts.range(next_part_of_open(playlist)..).map(|(_, part)| part.duration).sum();
+    let mut later = true;
+    for segment in playlist.segments.iter().rev() {
+        let number = segment.number;
+        let durations: Vec<u64> =
+            playlist.parts.range((number, 0)..(number + 1, 0)).map(|(_, part)| part.duration).collect();
+        let sum: u64 = durations.iter().sum();
+        ensure(sum == 0 || sum.abs_diff(segment.duration) <= durations.len() as u64 + 1, || {
+            format!("L3: the parts of segment {number} last {sum} us")
+        })?;
+        ensure(sum == 0 || later, || format!("L3: a segment behind {number} has no parts"))?;
+        // A few microseconds for what is rounded.
+        ensure(sum == 0 || behind < 3_000_000 * playlist.target_duration + 100, || {
+            format!("L3: the parts of segment {number} are {behind} us before the end")
+        })?;
+        later = sum > 0;
+        behind += segment.duration;
+    }
+    Ok(())
+}
+
+fn next_part_of_open(playlist: &Playlist) -> (u64, u64) {
+    (playlist.segments.last().map_or(0, |last| last.number + 1), 0)
 }
 
 /// The rules for one playlist by itself.
@@ -122,18 +269,32 @@ fn alone(playlist: &Playlist) -> Result<(), String> {
     }
     let uris: BTreeSet<_> = playlist.segments.iter().map(|segment| &segment.uri).collect();
     ensure(uris.len() == playlist.segments.len(), || "H3: a URI stands twice".into())?;
+    low_latency(playlist)?;
+    if let (Some(open), Some(last)) = (&playlist.open, playlist.segments.last()) {
+        let off = open.date.abs_diff(last.date + last.duration / 1000);
+        ensure(open.tagged || off < 50, || format!("H8: date of the open segment is {off} ms off"))?;
+        ensure(open.tagged || open.map == last.map, || {
+            "H4: new MAP without DISCONTINUITY at the end".into()
+        })?;
+    }
     ensure(playlist.kind.as_deref() != Some("VOD") || playlist.ended, || "H9: VOD without ENDLIST".into())
 }
 
-fn parse(text: &str) -> Result<Playlist, String> {
+/// `skippable` are the segments that a delta update may leave out; none if it is to be a whole list.
+fn parse(text: &str, skippable: Option<&BTreeMap<u64, Segment>>) -> Result<Playlist, String> {
     let mut lines = text.lines();
     ensure(lines.next() == Some("#EXTM3U"), || "does not begin with #EXTM3U".into())?;
     ensure(text.ends_with('\n'), || "the last line has no end".into())?;
-    let mut header = BTreeMap::new();
+    let mut header: BTreeMap<&str, &str> = BTreeMap::new();
     let mut segments: Vec<Segment> = Vec::new();
     let (mut duration, mut tagged, mut date, mut map) = (None, false, None, None);
-    let (mut ended, mut decimals) = (false, false);
+    let (mut ended, mut decimals, mut skips) = (false, false, false);
+    let (mut part_target, mut control, mut hint) = (None, None, None);
+    // Of the segment that is being read.
+    let mut open_parts: Vec<Part> = Vec::new();
+    let mut parts = BTreeMap::new();
     for line in lines {
+        ensure(hint.is_none(), || format!("L5: `{line}` after the hint"))?;
         ensure(!ended, || format!("`{line}` after ENDLIST"))?;
         if let Some(tag) = line.strip_prefix('#') {
             let (name, value) = tag.split_once(':').unwrap_or((tag, ""));
@@ -149,6 +310,49 @@ fn parse(text: &str) -> Result<Playlist, String> {
                     map = Some(path(uri.ok_or_else(|| format!("MAP {value}"))?)?);
                 }
                 "EXT-X-ENDLIST" => ended = true,
+                "EXT-X-PART" => {
+                    let attributes = attributes(value)?;
+                    let of = |name: &str| attributes.get(name).ok_or_else(|| format!("PART {value}"));
+                    ensure(duration.is_none() && date.is_some(), || format!("L3: tags after `{line}`"))?;
+                    let independent = attributes.get("INDEPENDENT").is_some_and(|value| value == "YES");
+                    let part =
+                        Part { uri: path(of("URI")?)?, duration: decimal(of("DURATION")?)?, independent };
+                    open_parts.push(part);
+                }
+                "EXT-X-PRELOAD-HINT" => {
+                    let attributes = attributes(value)?;
+                    ensure(attributes.get("TYPE").is_some_and(|kind| kind == "PART"), || line.into())?;
+                    hint = Some(path(attributes.get("URI").ok_or("L5: a hint of nothing")?)?);
+                }
+                "EXT-X-RENDITION-REPORT" => {
+                    let attributes = attributes(value)?;
+                    for name in ["URI", "LAST-MSN", "LAST-PART"] {
+                        ensure(attributes.contains_key(name), || format!("L8: `{line}` has no {name}"))?;
+                    }
+                }
+                "EXT-X-SKIP" => {
+                    let known = skippable.ok_or("L7: EXT-X-SKIP in a whole list")?;
+                    ensure(segments.is_empty() && !skips, || "L7: EXT-X-SKIP among segments".into())?;
+                    let first = header.get("EXT-X-MEDIA-SEQUENCE").map_or(Ok(0), |value| whole(value))?;
+                    let count =
+                        attributes(value)?.get("SKIPPED-SEGMENTS").map_or(Ok(0), |count| whole(count))?;
+                    ensure(count > 0, || "L7: nothing is skipped".into())?;
+                    for number in first..first + count {
+                        let segment = known.get(&number);
+                        segments.push(segment.ok_or_else(|| format!("L7: who knows {number}?"))?.clone());
+                    }
+                    map = segments.last().and_then(|last| last.map.clone());
+                    (skips, decimals) = (true, true);
+                }
+                "EXT-X-PART-INF" => {
+                    let target = attributes(value)?.remove("PART-TARGET").ok_or("L1: no PART-TARGET")?;
+                    ensure(part_target.replace(decimal(&target)?).is_none(), || {
+                        format!("{name} stands twice")
+                    })?;
+                }
+                "EXT-X-SERVER-CONTROL" => {
+                    ensure(control.replace(attributes(value)?).is_none(), || format!("{name} stands twice"))?;
+                }
                 "EXT-X-VERSION"
                 | "EXT-X-TARGETDURATION"
                 | "EXT-X-PLAYLIST-TYPE"
@@ -167,8 +371,10 @@ fn parse(text: &str) -> Result<Playlist, String> {
         let number = |name| header.get(name).map_or(Ok(0), |value| whole(value));
         let before = segments.last();
         let reckoned = before.filter(|_| !tagged).map(|before| before.date + before.duration / 1000);
+        let place = before.map_or(number("EXT-X-MEDIA-SEQUENCE"), |before| Ok(before.number + 1))?;
+        parts.extend((0..).zip(open_parts.drain(..)).map(|(index, part)| ((place, index), part)));
         segments.push(Segment {
-            number: before.map_or(number("EXT-X-MEDIA-SEQUENCE"), |before| Ok(before.number + 1))?,
+            number: place,
             uri: path(line)?,
             duration: duration.take().ok_or_else(|| format!("{line} without EXTINF"))?,
             discontinuity: before
@@ -180,14 +386,31 @@ fn parse(text: &str) -> Result<Playlist, String> {
         });
         tagged = false;
     }
-    ensure(duration.is_none() && !tagged && date.is_none(), || "tags that belong to no segment".into())?;
     ensure(!segments.is_empty(), || "H20: no segment".into())?;
+    let number = segments.last().map_or(0, |last| last.number + 1);
+    let open = match date.take() {
+        Some(date) if !open_parts.is_empty() => Some(Open { number, tagged, map: map.clone(), date }),
+        date => {
+            ensure(duration.is_none() && !tagged && date.is_none(), || {
+                "tags that belong to no segment".into()
+            })?;
+            None
+        }
+    };
+    parts.extend((0..).zip(open_parts).map(|(index, part)| ((number, index), part)));
+    let low_latency = match (part_target, control) {
+        (Some(part_target), Some(control)) => Some(LowLatency { part_target, control, hint }),
+        (None, None) => None,
+        _ => return Err("L2: PART-INF or SERVER-CONTROL alone".into()),
+    };
     let kind = header.get("EXT-X-PLAYLIST-TYPE").map(ToString::to_string);
     ensure(matches!(kind.as_deref(), None | Some("EVENT" | "VOD")), || format!("PLAYLIST-TYPE {kind:?}"))?;
     ensure(kind.is_some() || header.contains_key("EXT-X-DISCONTINUITY-SEQUENCE"), || {
         "H4: no DISCONTINUITY-SEQUENCE".into()
     })?;
-    let needed = if map.is_some() {
+    let needed = if skips {
+        9
+    } else if map.is_some() {
         6
     } else if decimals {
         3
@@ -198,7 +421,23 @@ fn parse(text: &str) -> Result<Playlist, String> {
     ensure(version == needed, || format!("H10: version {version} where {needed} is needed"))?;
     let target_duration = whole(header.get("EXT-X-TARGETDURATION").ok_or("no TARGETDURATION")?)?;
     let independent = header.contains_key("EXT-X-INDEPENDENT-SEGMENTS");
-    Ok(Playlist { kind, ended, target_duration, independent, segments })
+    Ok(Playlist { kind, ended, target_duration, independent, segments, low_latency, parts, open })
+}
+
+/// `NAME=VALUE,…`; no value here has a comma in it.
+fn attributes(value: &str) -> Result<BTreeMap<String, String>, String> {
+    let mut attributes = BTreeMap::new();
+    for attribute in value.split(',') {
+        let (name, value) = attribute.split_once('=').ok_or_else(|| format!("attribute {attribute}"))?;
+        let twice = attributes.insert(name.into(), value.trim_matches('"').into());
+        ensure(twice.is_none(), || format!("{name} stands twice"))?;
+    }
+    Ok(attributes)
+}
+
+/// Seconds as microseconds.
+fn decimal(value: &str) -> Result<u64, String> {
+    micros(&format!("{value},"))
 }
 
 /// A URI without its query; relative, and with an ending that ffmpeg takes (H15).

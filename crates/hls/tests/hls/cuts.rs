@@ -18,6 +18,7 @@ pub struct Shape {
     /// It needs a new initialisation section (and stands after a discontinuity).
     pub new_init: bool,
     pub independent: bool,
+    /// How many there are without a part target.
     pub parts: u32,
     pub bytes: usize,
 }
@@ -32,6 +33,7 @@ impl Shape {
 /// The segmenter of one broadcast.
 pub struct Segmenter {
     pub target_duration: u32,
+    pub part_target: Option<Span>,
     /// Number of the next segment.
     pub number: u64,
     discontinuity: u64,
@@ -43,7 +45,15 @@ pub struct Segmenter {
 impl Segmenter {
     pub fn new(target_duration: u32) -> Self {
         let init = Arc::new(init(0, Arc::new(tracks())));
-        Self { target_duration, number: 0, discontinuity: 0, init, now: Timestamp::ZERO, wall: BEGAN }
+        Self {
+            target_duration,
+            part_target: None,
+            number: 0,
+            discontinuity: 0,
+            init,
+            now: Timestamp::ZERO,
+            wall: BEGAN,
+        }
     }
 
     /// The cuts of the next segment.
@@ -64,23 +74,47 @@ impl Segmenter {
             wall: self.wall,
             independent: shape.independent,
         }))];
-        for index in 0..shape.parts {
+        let (parts, mut start) = (self.parts(shape), self.now);
+        for (index, duration) in (0..).zip(&parts) {
             cuts.push(Cut::Part(Arc::new(Part {
                 segment: number,
                 index,
-                start: self.now,
-                duration: shape.duration,
+                start,
+                duration: *duration,
                 independent: index == 0 && shape.independent,
-                bytes: Bytes::from(vec![index as u8; shape.bytes / shape.parts as usize]),
+                bytes: Bytes::from(vec![index as u8; shape.bytes / parts.len()]),
                 samples: Box::default(),
             })));
+            start += *duration;
         }
-        let target_duration = self.target_duration;
-        cuts.push(Cut::End(SegmentEnd { number, duration: shape.duration, target_duration }));
+        let Self { target_duration, part_target, .. } = *self;
+        cuts.push(Cut::End(SegmentEnd { number, duration: shape.duration, target_duration, part_target }));
         self.number += 1;
         self.now += shape.duration;
         self.wall = self.wall + shape.duration;
         cuts
+    }
+}
+
+impl Segmenter {
+    /// How long the parts of a segment are: as long as the part target, every other one 10 % less.
+    fn parts(&self, shape: &Shape) -> Vec<Span> {
+        let flicks = |span: Span| span.in_scale(705_600_000);
+        let mut left = flicks(shape.duration);
+        let Some(target) = self.part_target.map(flicks) else {
+            let each = left / i64::from(shape.parts);
+            let mut parts = vec![Span::from_scale(each, 705_600_000); shape.parts as usize];
+            *parts.last_mut().unwrap() += Span::from_scale(left % i64::from(shape.parts), 705_600_000);
+            return parts;
+        };
+        let mut parts = Vec::new();
+        while left > target {
+            let part = if parts.len() % 2 == 0 { target } else { target * 9 / 10 };
+            parts.push(Span::from_scale(part, 705_600_000));
+            left -= part;
+        }
+        parts.push(Span::from_scale(left, 705_600_000));
+        parts
     }
 }
 

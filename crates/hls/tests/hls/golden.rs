@@ -1,9 +1,11 @@
 //! Playlists, letter by letter.
 
-use kaibo_hls::{Config, Entry, Format, Kind, Playlist, Uris, Window};
+use kaibo_hls::{Config, Entry, Format, Kind, Playlist, Report, Uris, Wanted, Window};
 use kaibo_media::Span;
 
 use crate::cuts::{BEGAN, Segmenter, Shape};
+
+const FMP4: Wanted<'_> = Wanted { format: Format::Fmp4, delta: false, query: "", reports: &[] };
 
 /// A broadcast of 2 s segments, of which a window of 12 s is listed.
 struct Broadcast {
@@ -13,7 +15,12 @@ struct Broadcast {
 
 impl Broadcast {
     fn new() -> Self {
-        let config = Config { window: Span::from_millis(12_000), ..Config::default() };
+        Self::listing(12_000)
+    }
+
+    /// One with a longer window.
+    fn listing(millis: i64) -> Self {
+        let config = Config { window: Span::from_millis(millis), ..Config::default() };
         Self { segmenter: Segmenter::new(2), window: Window::new(config) }
     }
 
@@ -25,6 +32,10 @@ impl Broadcast {
         }
     }
 
+    fn playlist(&self, wanted: Wanted<'_>) -> String {
+        self.window.view().playlist(wanted).unwrap()
+    }
+
     #[track_caller]
     fn shows(&self, expected: &str) {
         self.shows_as(Format::Fmp4, "", expected);
@@ -32,15 +43,14 @@ impl Broadcast {
 
     #[track_caller]
     fn shows_as(&self, format: Format, query: &str, expected: &str) {
-        let playlist = self.window.playlist(format, query).unwrap();
-        assert_eq!(str::from_utf8(&playlist).unwrap(), expected);
+        assert_eq!(self.playlist(Wanted { format, delta: false, query, reports: &[] }), expected);
     }
 }
 
 #[test]
 fn the_first_segments() {
     let mut broadcast = Broadcast::new();
-    assert_eq!(broadcast.window.playlist(Format::Fmp4, ""), None, "never a playlist without a segment");
+    assert_eq!(broadcast.window.view().playlist(FMP4), None, "never a playlist without a segment");
     broadcast.segments([
         Shape::millis(2000),
         Shape { duration: Span::from_scale(88_064, 44_100), ..Shape::millis(0) },
@@ -145,8 +155,7 @@ fn a_discontinuity_keeps_its_tag_at_the_head_and_is_counted_when_it_leaves() {
     broadcast.segments([Shape::millis(2000), Shape { away: Some(5000), ..Shape::millis(2000) }]);
     broadcast.segments(vec![Shape::millis(2000); 5]);
     let head = |broadcast: &Broadcast| {
-        let playlist = broadcast.window.playlist(Format::Ts, "").unwrap();
-        let text = str::from_utf8(&playlist).unwrap();
+        let text = broadcast.playlist(Wanted { format: Format::Ts, ..FMP4 });
         let (start, end) = (text.find("#EXT-X-MEDIA").unwrap(), text.find("#EXTINF").unwrap());
         text[start..end].to_owned()
     };
@@ -218,14 +227,91 @@ fn a_segment_cut_within_a_long_gop_is_not_called_independent() {
     );
 }
 
+#[test]
+fn low_latency() {
+    let mut broadcast = Broadcast::listing(60_000);
+    broadcast.segmenter.part_target = Some(Span::from_millis(500));
+    broadcast.segments(vec![Shape::millis(1000); 10]);
+    let away = Shape { away: Some(3000), new_init: true, ..Shape::millis(2000) };
+    let cuts = broadcast.segmenter.segment(&away);
+    for cut in &cuts[..3] {
+        broadcast.window.apply(cut).unwrap();
+    }
+    let reports = [Report { uri: "../b2/live.m3u8?s=1", newest: (9, 1) }];
+    let wanted = Wanted { query: "s=1", reports: &reports, ..FMP4 };
+    let listed = "#EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:05.000Z\n\
+         #EXT-X-PART:DURATION=0.500000,URI=\"5.0.m4s?s=1\",INDEPENDENT=YES\n\
+         #EXT-X-PART:DURATION=0.500000,URI=\"5.1.m4s?s=1\"\n\
+         #EXTINF:1.000000,\n\
+         5.m4s?s=1\n";
+    let open = "#EXT-X-DISCONTINUITY\n\
+         #EXT-X-MAP:URI=\"init-1.mp4?s=1\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:13.000Z\n\
+         #EXT-X-PART:DURATION=0.500000,URI=\"10.0.m4s?s=1\",INDEPENDENT=YES\n\
+         #EXT-X-PART:DURATION=0.450000,URI=\"10.1.m4s?s=1\"\n\
+         #EXT-X-RENDITION-REPORT:URI=\"../b2/live.m3u8?s=1\",LAST-MSN=9,LAST-PART=1\n\
+         #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"10.2.m4s?s=1\"\n";
+    let whole = broadcast.playlist(wanted);
+    let head = "#EXTM3U\n\
+         #EXT-X-VERSION:6\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.000000,PART-HOLD-BACK=1.500000\n\
+         #EXT-X-PART-INF:PART-TARGET=0.500000\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-MAP:URI=\"init-0.mp4?s=1\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:00.000Z\n\
+         #EXTINF:1.000000,\n\
+         0.m4s?s=1\n";
+    assert!(whole.starts_with(head), "{whole}");
+    assert!(whole.contains(listed) && whole.ends_with(open), "{whole}");
+    assert!(!whole.contains("\"3.0.m4s"), "more than three target durations before the end");
+    assert_eq!(
+        broadcast.playlist(Wanted { delta: true, ..wanted }),
+        whole,
+        "there is nothing to leave out yet"
+    );
+
+    // The segment ends where its third part does: the hint is right at the boundary, too.
+    cuts[3..].iter().try_for_each(|cut| broadcast.window.apply(cut)).unwrap();
+    assert!(
+        broadcast
+            .playlist(FMP4)
+            .ends_with("#EXTINF:2.000000,\n10.m4s\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"11.0.m4s\"\n")
+    );
+    broadcast.segments(vec![Shape::millis(2000); 5]);
+    let delta = broadcast.playlist(Wanted { delta: true, ..FMP4 });
+    let head = "#EXTM3U\n\
+         #EXT-X-VERSION:9\n\
+         #EXT-X-TARGETDURATION:2\n\
+         #EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=12.000000,PART-HOLD-BACK=1.500000\n\
+         #EXT-X-PART-INF:PART-TARGET=0.500000\n\
+         #EXT-X-INDEPENDENT-SEGMENTS\n\
+         #EXT-X-MEDIA-SEQUENCE:0\n\
+         #EXT-X-DISCONTINUITY-SEQUENCE:0\n\
+         #EXT-X-SKIP:SKIPPED-SEGMENTS=10\n\
+         #EXT-X-DISCONTINUITY\n\
+         #EXT-X-MAP:URI=\"init-1.mp4\"\n\
+         #EXT-X-PROGRAM-DATE-TIME:2026-11-21T21:27:13.000Z\n\
+         #EXTINF:2.000000,\n\
+         10.m4s\n";
+    assert!(delta.starts_with(head), "{delta}");
+
+    broadcast.window.end();
+    assert!(broadcast.playlist(FMP4).ends_with("15.m4s\n#EXT-X-ENDLIST\n"), "no hint");
+    assert!(!broadcast.playlist(Wanted { format: Format::Ts, delta: true, ..FMP4 }).contains("PART"));
+}
+
 /// Two segments of a recording, with a resume between them.
 fn recorded(kind: Kind, prefix: &str) -> String {
     let entry = |number, discontinuity, millis| Entry {
         number,
-        duration: Span::from_millis(2000),
+        duration: Some(Span::from_millis(2000)),
         discontinuity,
         init: 0,
         wall: BEGAN + Span::from_millis(millis),
+        parts: &[],
     };
     let playlist = Playlist {
         kind,
@@ -236,6 +322,7 @@ fn recorded(kind: Kind, prefix: &str) -> String {
         independent: true,
         uris: Uris { prefix, format: Format::Fmp4, query: "" },
         entries: [entry(0, 0, 0), entry(1, 1, 30_000)],
+        low_latency: None,
     };
     playlist.render()
 }

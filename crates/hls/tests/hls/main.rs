@@ -6,4 +6,5 @@ mod checker_itself;
 mod cuts;
 mod golden;
 mod multivariant;
+mod reload;
 mod window;

@@ -39,14 +39,17 @@ fn window(shapes: &[Shape]) -> Window {
 #[test]
 fn rates_are_measured() {
     let shape = |millis, bytes| Shape { bytes, ..Shape::millis(millis) };
-    assert_eq!(window(&[]).rates(), None);
-    assert_eq!(window(&[]).multivariant("live.m3u8"), None);
+    assert_eq!(window(&[]).view().rates(), None);
+    assert_eq!(window(&[]).view().multivariant("live.m3u8"), None);
     // A fresh start with one segment, shorter than half a target duration.
-    assert_eq!(window(&[shape(1000, 1000)]).rates(), Some(Rates { peak: 8000, average: 8000 }));
+    assert_eq!(window(&[shape(1000, 1000)]).view().rates(), Some(Rates { peak: 8000, average: 8000 }));
     // 4 s with 5000 bytes are the peak; the 0.1 s of a broken-off segment alone are not.
     let window = window(&[shape(4000, 1000), shape(4000, 5000), shape(100, 1000), shape(4000, 1000)]);
     let duration = Span::from_millis(12_100).as_secs_f64();
-    assert_eq!(window.rates(), Some(Rates { peak: 11_708, average: (64_000.0 / duration).ceil() as u64 }));
-    let text = window.multivariant("live.m3u8").unwrap();
-    assert!(str::from_utf8(&text).unwrap().contains("BANDWIDTH=11708,AVERAGE-BANDWIDTH=5290,"));
+    assert_eq!(
+        window.view().rates(),
+        Some(Rates { peak: 11_708, average: (64_000.0 / duration).ceil() as u64 })
+    );
+    let text = window.view().multivariant("live.m3u8").unwrap();
+    assert!(text.contains("BANDWIDTH=11708,AVERAGE-BANDWIDTH=5290,"));
 }

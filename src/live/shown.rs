@@ -1,0 +1,48 @@
+//! What HLS viewers are shown at one moment: made once per change, read by all of them without a lock.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use kaibo_hls::{Format, View, Wanted};
+
+use crate::output::{etag, gzip};
+
+/// What HLS viewers are shown at one moment.
+pub struct Shown {
+    pub view: View,
+    /// The media goes on, but not in this process: nobody need wait for it.
+    pub closed: bool,
+    /// The playlists that have no query in them, rendered when first asked for: TS, fMP4, fMP4 as a delta.
+    playlists: [OnceLock<Option<Playlist>>; 3],
+}
+
+/// A rendered media playlist.
+#[derive(Clone)]
+pub struct Playlist {
+    pub text: Bytes,
+    pub gzip: Option<Bytes>,
+    pub etag: String,
+}
+
+impl Shown {
+    pub fn new(view: View, closed: bool) -> Self {
+        Self { view, closed, playlists: Default::default() }
+    }
+
+    /// The media playlist, once there is a segment; `query` goes to every address in it.
+    pub fn playlist(&self, format: Format, delta: bool, query: &str) -> Option<Playlist> {
+        let render = || self.view.playlist(Wanted { format, delta, query, reports: &[] }).map(Bytes::from);
+        if !query.is_empty() {
+            // A viewer's own playlist is not worth compressing: it is used once.
+            return render().map(|text| Playlist { etag: etag(&text), text, gzip: None });
+        }
+        let [ts, fmp4, fmp4_delta] = &self.playlists;
+        let rendered = match (format, delta) {
+            (Format::Ts, _) => ts,
+            (Format::Fmp4, false) => fmp4,
+            (Format::Fmp4, true) => fmp4_delta,
+        };
+        let zipped = |text: Bytes| Playlist { gzip: Some(gzip(&text)), etag: etag(&text), text };
+        rendered.get_or_init(|| render().map(zipped)).clone()
+    }
+}
