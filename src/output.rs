@@ -164,9 +164,9 @@ impl<'a> From<&'a Handle> for Names<'a> {
 pub const LAGS: u32 = 8;
 
 /// What lies behind the first playlist needs the session that came with it, where not everybody may watch: an
-/// admitted viewer is not cut off when the key expires.
-pub fn session(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<(), Problem> {
-    if call.server.access.is_hls_session(app, broadcast, call.query()) {
+/// admitted viewer is not cut off when the key expires. `query` is the call's, without what asks for something else.
+pub fn session(call: &Call, app: &App, broadcast: &BroadcastId, query: &str) -> Result<(), Problem> {
+    if call.server.access.is_hls_session(app, broadcast, query) {
         return Ok(());
     }
     Err(Problem::new(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))

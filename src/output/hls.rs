@@ -77,10 +77,12 @@ pub async fn file(
         return Err(Problem::not_found());
     };
     shown(&broadcast)?;
-    session(call, broadcast.app(), broadcast.id())?;
+    // Players add directives to whatever query a playlist's address has.
+    let query = without_directives(call.query());
+    session(call, broadcast.app(), broadcast.id(), &query)?;
     let mut response = match file.rsplit_once('.') {
-        Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4).await,
-        Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts).await,
+        Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, &query).await,
+        Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, &query).await,
         Some((name, "m4s")) => match name.split_once('.') {
             Some((number, index)) => part(call, &broadcast, name, number, index).await,
             None => segment(call, &broadcast, name),
@@ -107,7 +109,12 @@ fn shown(broadcast: &Handle) -> Result<(), Problem> {
     }
 }
 
-async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Result<Response<Body>, Problem> {
+async fn playlist(
+    call: &Call,
+    broadcast: &Handle,
+    format: Format,
+    query: &str,
+) -> Result<Response<Body>, Problem> {
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
@@ -119,12 +126,9 @@ async fn playlist(call: &Call, broadcast: &Arc<Handle>, format: Format) -> Resul
         Format::Fmp4 | Format::Ts => Directives::default(),
     };
     let now = reload(broadcast, &directives, now).await?;
-    // An invalid query was refused above; without signed playback there is none to hand on.
-    let query = match call.server.access.play_is_guarded(broadcast.app()) {
-        true => without_directives(call.query()),
-        false => String::new(),
-    };
-    let Some(Playlist { text, gzip, etag }) = now.playlist(format, directives.delta, &query) else {
+    // An invalid query was refused above; where everybody may watch there is none to hand on.
+    let query = if call.server.access.play_is_guarded(broadcast.app()) { query } else { "" };
+    let Some(Playlist { text, gzip, etag }) = now.playlist(format, directives.delta, query) else {
         return Err(no_segment_yet());
     };
     let target_duration = now.view.target_duration().unwrap_or(1);

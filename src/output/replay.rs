@@ -23,7 +23,7 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     let id = file.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
     let found = find(call, id).await?;
     // Whoever has watched it live, or reloads the list, comes with a session; others with a key.
-    let query = match session(call, &found.app, &found.broadcast) {
+    let query = match session(call, &found.app, &found.broadcast, call.query()) {
         _ if found.token.is_some() => found.token.clone().unwrap_or_default(),
         Ok(()) if call.server.access.play_is_guarded(&found.app) => call.query().to_string(),
         Ok(()) => String::new(),
@@ -64,7 +64,7 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
 pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
     let found = find(call, id).await?;
     if found.token.is_none() {
-        session(call, &found.app, &found.broadcast)?;
+        session(call, &found.app, &found.broadcast, call.query())?;
     }
     let Found { id, app, replay, private, .. } = found;
     let recordings = &call.server.recordings;

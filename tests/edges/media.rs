@@ -33,12 +33,15 @@ fn every_kind_of_media_has_its_type_and_its_life_in_caches() {
     let live = Live::start("");
     let immutable = "public, max-age=31536000, immutable";
     let half_a_target_duration = "public, max-age=1";
+    let six_target_durations = "public, max-age=12";
     for (path, kind, cache) in [
         ("/live/room.m3u8", PLAYLIST, "no-cache"),
         ("/live/room/ts.m3u8", PLAYLIST, "no-cache"),
         (&live.playlist, PLAYLIST, half_a_target_duration),
         (&live.ts_playlist, PLAYLIST, half_a_target_duration),
+        (&format!("{}?_HLS_msn=0&_HLS_part=1", live.playlist), PLAYLIST, six_target_durations),
         (&live.segment("m4s"), "video/mp4", immutable),
+        (&live.segment("m4s").replace(".m4s", ".1.m4s"), "video/mp4", immutable),
         (&live.segment("ts"), "video/mp2t", immutable),
         (&live.map(), "video/mp4", immutable),
         ("/status/live/room", "application/json", "no-store"),

@@ -14,6 +14,7 @@ mod ending;
 mod exact;
 mod hostile;
 mod keys;
+mod low_latency;
 mod outputs;
 mod reload;
 mod replay;

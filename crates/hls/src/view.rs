@@ -20,7 +20,7 @@ const PARTS: u32 = 3;
 #[derive(Clone, Debug)]
 pub struct View {
     pub(crate) listed: Arc<[Arc<Segment>]>,
-    pub(crate) open: Option<(Arc<SegmentHead>, Box<[Arc<Part>]>)>,
+    pub(crate) open: Option<Open>,
     pub(crate) position: Position,
     pub(crate) target_duration: Option<u32>,
     pub(crate) part_target: Option<Span>,
@@ -28,6 +28,13 @@ pub struct View {
     pub(crate) parts_from: u64,
     pub(crate) independent: bool,
     pub(crate) ended: bool,
+}
+
+/// The segment that is being made, with its parts so far.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub head: Arc<SegmentHead>,
+    pub parts: Box<[Arc<Part>]>,
 }
 
 /// Which media playlist is wanted.
@@ -65,7 +72,7 @@ impl View {
             segment.entry(if listed { &segment.parts } else { &[] })
         });
         // A segment without a part has nothing to show yet.
-        let open = self.open.iter().filter(|(_, parts)| low_latency.is_some() && !parts.is_empty());
+        let open = self.open.iter().filter(|open| low_latency.is_some() && !open.parts.is_empty());
         let playlist = Playlist {
             kind: Kind::Live,
             ended: self.ended,
@@ -74,7 +81,7 @@ impl View {
             discontinuity_sequence: first.discontinuity_before,
             independent: self.independent,
             uris: Uris { prefix: "", format, query },
-            entries: complete.chain(open.map(|(head, parts)| -> Entry<'_> { entry(head, parts) })),
+            entries: complete.chain(open.map(|open| -> Entry<'_> { entry(&open.head, &open.parts) })),
             low_latency,
         };
         Some(playlist.render())
@@ -83,7 +90,7 @@ impl View {
     /// How many segments at the head end that many seconds or more before the end of the list.
     fn older_than(&self, seconds: u32) -> usize {
         let boundary = Span::from_scale(seconds.into(), 1);
-        let open = self.open.iter().flat_map(|(_, parts)| parts.iter());
+        let open = self.open.iter().flat_map(|open| open.parts.iter());
         let mut behind: Span = open.map(|part| part.duration).sum();
         let mut older = self.listed.len();
         for segment in self.listed.iter().rev() {
@@ -121,7 +128,7 @@ impl View {
     /// Segment and index of the newest part, for a [`Report`]; none before the first segment.
     pub fn newest_part(&self) -> Option<(u64, u32)> {
         let newest = match &self.open {
-            Some((_, parts)) if !parts.is_empty() => parts.last()?,
+            Some(open) if !open.parts.is_empty() => open.parts.last()?,
             _ => self.newest()?.parts.last()?,
         };
         Some((newest.segment, newest.index))
@@ -154,7 +161,7 @@ impl View {
 
     /// A part of a listed segment or of the one that is being made.
     pub fn part(&self, segment: u64, index: u32) -> Option<&Arc<Part>> {
-        let open = self.open.as_ref().filter(|(head, _)| head.number == segment).map(|(_, parts)| parts);
+        let open = self.open.as_ref().filter(|open| open.head.number == segment).map(|open| &open.parts);
         let listed = || self.listed.iter().rev().find(|listed| listed.number() == segment);
         open.or_else(|| listed().map(|segment| &segment.parts))?.get(index as usize)
     }

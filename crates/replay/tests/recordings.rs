@@ -163,7 +163,7 @@ fn the_index_is_lines_of_json_that_an_operator_can_read() {
         r#"{"begin":{"discontinuity":3,"independent":true,"init":0,"number":0,"start":0,"wall":1700000000000}}"#
     );
     assert_eq!(facts[3], r#"{"part":{"crc":4103246324,"duration":705600000,"len":18}}"#);
-    assert_eq!(facts[5], r#"{"end":{"target_duration":2,"part_target":352800000}}"#);
+    assert_eq!(facts[5], r#"{"end":{"part_target":352800000,"target_duration":2}}"#);
     assert_eq!(facts.len(), 15);
 }
 

@@ -35,6 +35,10 @@ pub struct Seen {
     pub segments: BTreeMap<u64, (Segment, Vec<u8>)>,
     /// Initialisation sections by their URI.
     pub maps: BTreeMap<String, Vec<u8>>,
+    /// Every part that was ever listed, by segment and index.
+    pub parts: BTreeMap<(u64, u64), Vec<u8>>,
+    /// How many delta updates left something out.
+    pub deltas: usize,
     fault: Option<String>,
 }
 
@@ -117,6 +121,22 @@ impl Seen {
             .collect()
     }
 
+    /// The segments of which every part was fetched, and that are not their parts one after the other.
+    pub fn unlike_their_parts(&self) -> (usize, Vec<u64>) {
+        let whole = |number: u64, bytes: &Vec<u8>| {
+            let parts: Vec<u8> =
+                self.parts.range((number, 0)..(number + 1, 0)).flat_map(|(_, part)| part.clone()).collect();
+            (parts.len() >= bytes.len()).then_some(parts)
+        };
+        let compared: Vec<_> = self
+            .segments
+            .iter()
+            .filter_map(|(number, (_, bytes))| Some((*number, whole(*number, bytes)? == *bytes)))
+            .collect();
+        let unlike = compared.iter().filter(|(_, same)| !same).map(|(number, _)| *number).collect();
+        (compared.len(), unlike)
+    }
+
     /// All segments one after the other; fMP4 with every initialisation section where it first applies.
     pub fn joined(&self) -> Vec<u8> {
         let mut joined = Vec::new();
@@ -138,6 +158,15 @@ fn look(url: &str, checker: &mut Checker, seen: &Mutex<Seen>) -> Result<(), Stri
         return Err(format!("the playlist answers {}: {}", reply.status, reply.text()));
     }
     let playlist = checker.observe(&reply.text())?;
+    if playlist.low_latency.is_some() && !look_at_delta(url, checker, &playlist, seen)? {
+        return Ok(());
+    }
+    for (place, part) in &playlist.parts {
+        if !seen.lock().unwrap().parts.contains_key(place) {
+            let Some(bytes) = fetch(url, &part.uri)? else { return Ok(()) };
+            seen.lock().unwrap().parts.insert(*place, bytes);
+        }
+    }
     for segment in &playlist.segments {
         if let Some(uri) = segment.map.as_ref().filter(|uri| !seen.lock().unwrap().maps.contains_key(*uri)) {
             let Some(bytes) = fetch(url, uri)? else { return Ok(()) };
@@ -151,6 +180,20 @@ fn look(url: &str, checker: &mut Checker, seen: &Mutex<Seen>) -> Result<(), Stri
     }
     seen.lock().unwrap().playlist = Some(playlist);
     Ok(())
+}
+
+/// The same as a delta update, which stands for the whole list. False if the server is away.
+fn look_at_delta(url: &str, checker: &Checker, whole: &Playlist, seen: &Mutex<Seen>) -> Result<bool, String> {
+    let Ok(reply) = http::try_get(&format!("{url}?_HLS_skip=YES"), &[]) else { return Ok(false) };
+    let skips = reply.text().contains("#EXT-X-SKIP:");
+    let expanded = checker.expand(&reply.text())?;
+    let hint = |playlist: &Playlist| playlist.low_latency.as_ref().map(|low| low.hint.clone());
+    // Else something came in between.
+    if hint(&expanded) == hint(whole) && expanded != *whole && expanded.ended == whole.ended {
+        return Err(format!("L7: a delta stands for {expanded:?}, the list is {whole:?}"));
+    }
+    seen.lock().unwrap().deltas += usize::from(skips);
+    Ok(true)
 }
 
 /// None if the server is away, as it is for a reload.

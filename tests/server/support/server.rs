@@ -101,6 +101,11 @@ impl Kaibo {
         wait_for("the end of a reload", seconds(5), || over().then(said))
     }
 
+    /// What the server is to be started with the next time.
+    pub fn reconfigure(&self, config: &str) {
+        fs::write(self.folder.path().join("config.toml"), config).unwrap();
+    }
+
     /// Starts the server again on the same data and the same ports. It was stopped or killed before.
     pub fn restart(&mut self) {
         self.process = spawn(&self.folder, &self.at);

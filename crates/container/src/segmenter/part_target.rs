@@ -7,6 +7,10 @@ use super::TICK;
 /// A part in the middle of a segment lasts 85 % of the part target at least.
 const LEAST_PERCENT: i64 = 85;
 
+/// Frames are taken to fit into this much of the target: they may come a little late, and how long they last is an
+/// estimate from the first few.
+const FITS_PERCENT: i64 = 95;
+
 /// By how much a target that was made for so many frames exceeds them: half of what the 85 % leave, so that frames may
 /// come early as well as late.
 const ROOM_PERCENT: i64 = 108;
@@ -45,9 +49,9 @@ impl PartTarget {
             return;
         }
         self.frozen = true;
-        let frames = (self.span - TICK).in_scale(1_000_000) / frame.in_scale(1_000_000).max(1);
+        let frames = percent(self.span, FITS_PERCENT).in_scale(1_000_000) / frame.in_scale(1_000_000).max(1);
         let filled = Span::from_scale(frames * frame.in_scale(1_000_000), 1_000_000);
-        if frames > 0 && filled - TICK < self.least() {
+        if frames > 0 && filled < self.least() {
             // Whole milliseconds, so that a playlist writes it exactly.
             let target = Span::from_millis(percent(filled, ROOM_PERCENT).as_millis());
             self.span = self.span.min(target);
@@ -76,7 +80,7 @@ mod tests {
 
     #[test]
     fn frames_that_do_not_fill_it_get_one_that_they_fill() {
-        for (millis, target) in [(100, 432), (200, 432), (333, 360), (400, 432), (83, 448)] {
+        for (millis, target) in [(100, 432), (200, 432), (333, 360), (400, 432), (84, 454)] {
             let mut part = PartTarget::new(Span::from_millis(500), None);
             part.decide(Span::from_millis(millis));
             assert_eq!(part.longest(), Span::from_millis(target), "{millis}");

@@ -13,7 +13,7 @@ use kaibo_media::Span;
 use self::keep::Kept;
 pub(crate) use self::segment::entry;
 pub use self::{misplaced::Misplaced, segment::Segment};
-use crate::view::View;
+use crate::view::{self, View};
 
 /// How much a window lists and keeps.
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +161,10 @@ impl Window {
     pub fn view(&self) -> View {
         View {
             listed: Arc::clone(&self.listed),
-            open: self.open.as_ref().map(|open| (Arc::clone(&open.head), open.parts.as_slice().into())),
+            open: self
+                .open
+                .as_ref()
+                .map(|open| view::Open { head: Arc::clone(&open.head), parts: open.parts.as_slice().into() }),
             position: self.position(),
             target_duration: self.target_duration,
             part_target: self.part_target,

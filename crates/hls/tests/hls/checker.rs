@@ -128,11 +128,6 @@ impl Checker {
         parse(delta, Some(&self.seen)).map_err(|error| format!("{error} in:\n{delta}"))
     }
 
-    /// The newest reload.
-    pub fn last(&self) -> Option<&Playlist> {
-        self.last.as_ref()
-    }
-
     fn follows(&self, new: &Playlist) -> Result<(), String> {
         for segment in &new.segments {
             if let Some(seen) = self.seen.get(&segment.number) {
