@@ -66,7 +66,7 @@ export class Viewer {
     let last;
     const ask = async () => {
       last = await this.stats();
-      return wanted(last) ? last : null;
+      return (await wanted(last)) ? last : null;
     };
     try {
       return await until(ms, ask, what);
