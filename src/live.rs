@@ -208,12 +208,8 @@ impl Live {
 
     /// Returns when the last segment is cut.
     pub async fn ended(&self) {
-        let mut changes = self.changes.subscribe();
-        while !self.window().ended() {
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
+        // An error can't be: the sender is here.
+        let _ = self.shown.subscribe().wait_for(|shown| shown.closed || shown.view.ended()).await;
     }
 
     /// The newest decoder parameters.
