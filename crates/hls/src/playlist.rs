@@ -117,7 +117,7 @@ impl<'e, I: IntoIterator<Item = Entry<'e>>> Playlist<'_, I> {
         writeln!(out, "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{}", self.target_duration)?;
         if let Some(low) = &self.low_latency {
             let hold_back = times(low.part_target, PART_HOLD_BACK);
-            let skip_until = Span::from_scale((self.target_duration * SKIP_BOUNDARY).into(), 1);
+            let skip_until = times(Span::from_scale(self.target_duration.into(), 1), SKIP_BOUNDARY);
             writeln!(
                 out,
                 "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL={},PART-HOLD-BACK={}",

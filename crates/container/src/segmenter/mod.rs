@@ -132,10 +132,9 @@ impl Segmenter {
         flow.push(frame);
         if drives {
             flow.stalled = false;
-            let frames = flow.video.frame_duration();
-            let frames = if flow.driver() == TrackId::Video { frames } else { flow.audio.frame_duration() };
-            if frame.dts + frames - open.part_start >= self.part.longest() {
-                self.part.decide(frames);
+            let duration = flow.queue(frame.track).frame_duration();
+            if frame.dts + duration - open.part_start >= self.part.longest() {
+                self.part.decide(duration);
             }
             self.advance(frame.dts, out);
             self.cut_before(frame, out);
