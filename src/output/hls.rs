@@ -58,7 +58,7 @@ pub async fn multivariant(
         Format::Fmp4 => format!("{stream}/{id}/live.m3u8{query}"),
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
-    let text = live.shown().view.multivariant(&uri).ok_or_else(no_segment_yet)?;
+    let text = live.shown().view.multivariant(format, &uri).ok_or_else(no_segment_yet)?;
     Ok(Content { kind: PLAYLIST, cache, etag: "", chunks: vec![text.into()], gzip: None }.answer(call))
 }
 

@@ -224,7 +224,9 @@ fn second(tracks: &Tracks, start: i64) -> Bytes {
         units.push(sound(Timestamp::from_millis(start + frame * 1024 * 1000 / 44_100), vec![7; 370]));
     }
     let parts = [part(start, start + 480, &units[..12]), part(start + 480, start + 1000, &units[12..])];
-    ts::segment(tracks, &parts).unwrap()
+    let segment = ts::segment(tracks, &parts).unwrap();
+    assert_eq!(ts::size(tracks, &parts).unwrap(), segment.len());
+    segment
 }
 
 #[test]

@@ -104,9 +104,9 @@ impl View {
     }
 
     /// The multivariant playlist, none before the first segment: one variant at `uri`, described by the newest segment
-    /// and the rates measured.
-    pub fn multivariant(&self, uri: &str) -> Option<String> {
-        Some(multivariant(uri, self.tracks()?, self.rates()?))
+    /// and the rates of the form that it leads to.
+    pub fn multivariant(&self, format: Format, uri: &str) -> Option<String> {
+        Some(multivariant(uri, self.tracks()?, self.rates(format)?))
     }
 
     /// Decoder parameters of the newest segment.
@@ -115,9 +115,10 @@ impl View {
     }
 
     /// Bit rates of the listed segments.
-    pub fn rates(&self) -> Option<Rates> {
-        let segments = self.listed.iter().map(|segment| (segment.size(), segment.duration));
-        Some(Rates::of(segments, self.target_duration?))
+    pub fn rates(&self, format: Format) -> Option<Rates> {
+        let segments: Vec<_> =
+            self.listed.iter().map(|segment| (segment.size(format), segment.duration)).collect();
+        Some(Rates::of(segments.iter().copied(), self.target_duration?))
     }
 
     /// How far the broadcast has come.

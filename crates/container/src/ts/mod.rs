@@ -65,6 +65,13 @@ pub fn segment(tracks: &Tracks, parts: &[Arc<Part>]) -> Result<Bytes, Error> {
     packets::write(&tables::packets(tracks)?, &streams, &steps)
 }
 
+/// How many bytes [`segment`] has of the same parts, without making it.
+pub fn size(tracks: &Tracks, parts: &[Arc<Part>]) -> Result<usize, Error> {
+    let codecs = elementary::Codecs::new(tracks)?;
+    let streams = elementary::Streams::gather(&codecs, parts);
+    Ok(packets::size(&schedule::steps(tracks, parts, &streams)))
+}
+
 /// Ticks of the 90 kHz clock, not yet wrapped to 33 bits.
 type Ticks = i64;
 

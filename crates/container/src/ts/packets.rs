@@ -64,14 +64,18 @@ fn header_len(pes: &Pes) -> usize {
     }
 }
 
-pub(super) fn write(tables: &Tables, streams: &Streams<'_>, steps: &[Step<'_>]) -> Result<Bytes, Error> {
+/// How many bytes [`write`] writes.
+pub(super) fn size(steps: &[Step<'_>]) -> usize {
     let packets = steps.iter().map(|step| match step {
         Step::Tables => 2,
         Step::Pes(pes, _) => pes.packets,
         Step::Clock(..) => 1,
     });
-    let size = packets.sum::<usize>() * TsPacket::SIZE;
-    let mut writer = Writer { out: Vec::with_capacity(size), ..Writer::default() };
+    packets.sum::<usize>() * TsPacket::SIZE
+}
+
+pub(super) fn write(tables: &Tables, streams: &Streams<'_>, steps: &[Step<'_>]) -> Result<Bytes, Error> {
+    let mut writer = Writer { out: Vec::with_capacity(size(steps)), ..Writer::default() };
     let mut payload = Vec::new();
     for step in steps {
         match *step {

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 use kaibo_media::Span;
 
 use super::{Config, Segment};
+use crate::uris::Format;
 
 /// Segments that stay listed at least (Apple 8.11).
 const SEGMENTS: usize = 6;
@@ -49,7 +50,7 @@ impl Kept {
     pub(super) fn push(&mut self, segment: Arc<Segment>, config: &Config, target_duration: u32) {
         self.elapsed += segment.duration;
         self.duration += segment.duration;
-        self.bytes += segment.size();
+        self.bytes += segment.size(Format::Fmp4);
         self.listed.push_back(segment);
 
         let least = Span::from_millis(i64::from(target_duration) * 1000 * TARGET_DURATIONS);
@@ -78,7 +79,7 @@ impl Kept {
     /// Drops the segment that left the list first.
     fn forget(&mut self) {
         if let Some(removed) = self.removed.pop_front() {
-            self.bytes -= removed.segment.size();
+            self.bytes -= removed.segment.size(Format::Fmp4);
         }
     }
 }

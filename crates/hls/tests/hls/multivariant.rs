@@ -1,6 +1,6 @@
 //! What a player learns before it asks for media.
 
-use kaibo_hls::{Config, Rates, Window, multivariant};
+use kaibo_hls::{Config, Format, Rates, Window, multivariant};
 use kaibo_media::{Span, Tracks};
 
 use crate::cuts::{Segmenter, Shape, tracks};
@@ -39,17 +39,20 @@ fn window(shapes: &[Shape]) -> Window {
 #[test]
 fn rates_are_measured() {
     let shape = |millis, bytes| Shape { bytes, ..Shape::millis(millis) };
-    assert_eq!(window(&[]).view().rates(), None);
-    assert_eq!(window(&[]).view().multivariant("live.m3u8"), None);
+    assert_eq!(window(&[]).view().rates(Format::Fmp4), None);
+    assert_eq!(window(&[]).view().multivariant(Format::Fmp4, "live.m3u8"), None);
     // A fresh start with one segment, shorter than half a target duration.
-    assert_eq!(window(&[shape(1000, 1000)]).view().rates(), Some(Rates { peak: 8000, average: 8000 }));
+    assert_eq!(
+        window(&[shape(1000, 1000)]).view().rates(Format::Fmp4),
+        Some(Rates { peak: 8000, average: 8000 })
+    );
     // 4 s with 5000 bytes are the peak; the 0.1 s of a broken-off segment alone are not.
     let window = window(&[shape(4000, 1000), shape(4000, 5000), shape(100, 1000), shape(4000, 1000)]);
     let duration = Span::from_millis(12_100).as_secs_f64();
     assert_eq!(
-        window.view().rates(),
+        window.view().rates(Format::Fmp4),
         Some(Rates { peak: 11_708, average: (64_000.0 / duration).ceil() as u64 })
     );
-    let text = window.view().multivariant("live.m3u8").unwrap();
+    let text = window.view().multivariant(Format::Fmp4, "live.m3u8").unwrap();
     assert!(text.contains("BANDWIDTH=11708,AVERAGE-BANDWIDTH=5290,"));
 }
