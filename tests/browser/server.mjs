@@ -18,12 +18,15 @@ const START_MS = 15_000;
 /** A server with its own data folder; it can be killed and started again on the same addresses. */
 export class Server {
   #data;
+  #settings = [];
   #process = null;
   #pushes = new Set();
   #listen = { rtmp: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0' };
 
-  static async start() {
+  /** `settings`: more lines of its configuration, before the first section. */
+  static async start(settings = []) {
     const server = new Server();
+    server.#settings = settings;
     server.#data = await mkdtemp(join(tmpdir(), 'kaibo-browser-'));
     await server.start();
     return server;
@@ -35,6 +38,7 @@ export class Server {
       config,
       [
         `data_dir = "${join(this.#data, 'data')}"`,
+        ...this.#settings,
         ...Object.entries(this.#listen).map(([name, address]) => `[${name}]\nlisten = "${address}"`),
         `[auth.push]\nkey = "${PUSH_KEY}"`,
         `[[api.tokens]]\nname = "tests"\ntoken = "${API_TOKEN}"`,
@@ -82,6 +86,11 @@ export class Server {
     await rm(this.#data, { recursive: true, force: true });
   }
 
+  /** What a viewer asks for. */
+  url(path) {
+    return `http://${this.#listen.http}${path}`;
+  }
+
   watchUrl(stream, hash = '') {
     return `http://${this.#listen.http}/watch/live/${stream}${hash}`;
   }
@@ -116,12 +125,16 @@ export class Server {
     }
   }
 
-  /** Publishes the demo clip in a loop with ffmpeg, as an encoder with a signed stream key would. */
-  push(stream) {
+  /** Where an encoder with a signed stream key pushes to, for an hour from now. */
+  pushUrl(stream) {
     const txTime = Math.floor(Date.now() / 1000 + 3600).toString(16).toUpperCase().padStart(8, '0');
     const txSecret = createHash('md5').update(PUSH_KEY + stream + txTime).digest('hex');
-    const url = `rtmp://${this.#listen.rtmp}/live/${stream}?txSecret=${txSecret}&txTime=${txTime}`;
-    const push = new Push(url);
+    return `rtmp://${this.#listen.rtmp}/live/${stream}?txSecret=${txSecret}&txTime=${txTime}`;
+  }
+
+  /** Publishes the demo clip in a loop with ffmpeg. */
+  push(stream) {
+    const push = new Push(this.pushUrl(stream));
     this.#pushes.add(push);
     return push;
   }
