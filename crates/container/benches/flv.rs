@@ -36,6 +36,7 @@ fn two_seconds() -> Vec<Item> {
         dts,
         pts_offset: Span::ZERO,
         keyframe,
+        filler: false,
         data: vec![0x5A; size].into(),
     };
     let mut frames: Vec<Frame> = (0..60)

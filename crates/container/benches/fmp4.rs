@@ -44,6 +44,7 @@ fn minute() -> Vec<Item> {
         dts,
         pts_offset: Span::ZERO,
         keyframe,
+        filler: false,
         data: vec![7; len].into(),
     };
     let mut frames = Vec::new();

@@ -34,6 +34,8 @@ pub struct SegmentHead {
     pub wall: UnixMillis,
     /// It begins with a keyframe (false only after a forced cut within a GOP longer than the target duration).
     pub independent: bool,
+    /// It was made while the publisher was away ([`kaibo_media::Frame::filler`]): live viewers see it, no replay has it.
+    pub filler: bool,
 }
 
 /// An initialisation section (`EXT-X-MAP`).

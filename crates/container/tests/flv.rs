@@ -180,6 +180,7 @@ fn frame(tracks: &Arc<Tracks>, track: TrackId, dts_ms: i64, keyframe: bool, data
         dts: Timestamp::from_millis(dts_ms),
         pts_offset: Span::ZERO,
         keyframe,
+        filler: false,
         data,
     }
 }

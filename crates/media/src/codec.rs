@@ -3,8 +3,8 @@
 
 mod aac;
 mod av1;
-mod bits;
-mod h264;
+pub mod bits;
+pub mod h264;
 mod h265;
 mod opus;
 mod sets;
@@ -93,6 +93,16 @@ impl VideoTrack {
     /// is 0x0 until a keyframe is seen: [`VideoTrack::measure_vp9`].
     pub fn from_vpcc(record: Bytes) -> Result<Self, CodecError> {
         Self::from_record(VideoCodec::Vp9, record)
+    }
+
+    /// The parameter sets in [`VideoTrack::config`], as NAL units: none in codecs without them.
+    pub fn parameter_sets(&self) -> Result<Vec<Bytes>, CodecError> {
+        match self.codec {
+            VideoCodec::H264 | VideoCodec::H265 => {
+                Ok(ParameterSets::from_record(self.codec, &self.config)?.into_units())
+            }
+            VideoCodec::Av1 | VideoCodec::Vp9 => Ok(Vec::new()),
+        }
     }
 
     /// Takes the size of a VP9 picture from its keyframe.

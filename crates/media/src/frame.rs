@@ -52,6 +52,8 @@ pub struct Frame {
     /// A viewer may start here: in a stream with video an IDR or other clean random-access picture, in one without
     /// video every audio frame.
     pub keyframe: bool,
+    /// Made by the server while the publisher is away; no publisher has sent it, and no replay has it.
+    pub filler: bool,
     /// 4-byte length-prefixed NAL units (H.264, H.265), a temporal unit of OBUs (AV1), one frame (VP9), one raw AAC
     /// frame or Opus packet, or AMF0 values ([`TrackId::Data`]): as RTMP, FLV and fMP4 carry it.
     pub data: Bytes,

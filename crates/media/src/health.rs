@@ -221,6 +221,7 @@ mod tests {
             dts: Timestamp::from_millis(dts),
             pts_offset: Span::from_millis(pts_offset),
             keyframe,
+            filler: false,
             data: Bytes::from_static(&[0; 1000]),
         }
     }

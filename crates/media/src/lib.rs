@@ -15,11 +15,11 @@ mod timeline;
 mod tracks;
 
 pub use assembler::{Assembler, AssemblyError};
-pub use codec::CodecError;
+pub use codec::{CodecError, bits, h264};
 pub use frame::{Frame, Item, Run, TrackId};
 pub use health::{Health, HealthReport, Warning};
 pub use nal::NalError;
 pub use packet::{Input, Packet, Sample};
 pub use time::{Span, Timestamp, UnixMillis};
-pub use timeline::{Repairs, Timeline};
+pub use timeline::{Edge, Repairs, Timeline};
 pub use tracks::{AudioCodec, AudioTrack, Tracks, VideoCodec, VideoTrack};

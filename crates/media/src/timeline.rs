@@ -41,6 +41,19 @@ pub struct Repairs {
     pub restarted: u64,
 }
 
+/// Where a stream goes on without its publisher.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// The run that goes on.
+    pub run: Run,
+    /// When the next picture is to be decoded.
+    pub picture: Timestamp,
+    /// The earliest time at which it may be shown.
+    pub shown: Timestamp,
+    /// When the next sound is due.
+    pub sound: Timestamp,
+}
+
 /// Repairs and rebases the time of a broadcast across its publish sessions. Has no clock: arrival times are
 /// arguments.
 #[derive(Debug, Default)]
@@ -119,6 +132,27 @@ impl Timeline {
         let video = self.video.last.map(|last| last + self.video.step());
         let audio = self.audio.last.map(|last| last + self.audio.step);
         [video, audio].into_iter().flatten().fold(self.floor, Timestamp::max)
+    }
+
+    /// Where frames go on that are made while the publisher is away: right behind the last one, in its run.
+    pub fn edge(&self) -> Edge {
+        let picture = self.video.last.map_or(self.floor, |last| (last + self.video.step()).max(self.floor));
+        let sound = self.audio.last.map_or(self.floor, |last| (last + self.audio.step).max(self.floor));
+        let shown = self.video.shown.map_or(picture, |shown| (shown + self.video.step()).max(picture));
+        Edge { run: self.run, picture, shown, sound }
+    }
+
+    /// The same in a run of their own, which begins at the wall clock's `now`.
+    pub fn edge_of_next_run(&mut self, now: UnixMillis) -> Edge {
+        let start = self.next_run(Span::ZERO, now);
+        self.begun = false;
+        Edge { run: self.run, picture: start, shown: start, sound: start }
+    }
+
+    /// Such frames were made up to `edge`.
+    pub fn filled(&mut self, edge: Edge) {
+        self.floor = self.floor.max(edge.picture).max(edge.sound);
+        self.video.shown = self.video.shown.max(Some(edge.shown - self.video.step()));
     }
 
     /// What had to be repaired so far.
@@ -213,12 +247,8 @@ impl Timeline {
     /// Begins a run with the first packets of one or both tracks, right behind everything that was.
     fn start_run(&mut self, firsts: &[(&Packet, i64)], now: UnixMillis) {
         let picture = firsts.iter().find(|(packet, _)| packet.track == TrackId::Video);
-        let end = self.end_shown(picture.map_or(0, |(first, _)| first_delay(first)));
-        let early = Timestamp::from_millis(end.as_millis()) < end;
-        let start = end.as_millis() + i64::from(early);
-        self.run = Run { number: self.next_run, start: Timestamp::from_millis(start), wall: now };
-        self.next_run = self.next_run.saturating_add(1);
-        self.floor = self.run.start;
+        let delay = picture.map_or(0, |(first, _)| first_delay(first));
+        let start = self.next_run(Span::from_millis(delay), now).as_millis();
         self.begun = true;
         (self.video.anchor, self.audio.anchor) = (None, None);
         self.video.shift = picture.map_or(0, |(first, _)| first_shift(first));
@@ -230,12 +260,23 @@ impl Timeline {
         }
     }
 
-    /// Where a run may begin whose first picture is shown `delay` ms later: a publisher that was cut off had sent
+    /// Begins the next run, whose first picture is shown `delay` after the beginning; answers with that.
+    fn next_run(&mut self, delay: Span, now: UnixMillis) -> Timestamp {
+        let end = self.end_shown(delay);
+        let early = Timestamp::from_millis(end.as_millis()) < end;
+        let start = Timestamp::from_millis(end.as_millis() + i64::from(early));
+        self.run = Run { number: self.next_run, start, wall: now };
+        self.next_run = self.next_run.saturating_add(1);
+        self.floor = start;
+        start
+    }
+
+    /// Where a run may begin whose first picture is shown `delay` later: a publisher that was cut off had sent
     /// pictures ahead of others that never came, and nothing is shown before them or together with them.
-    fn end_shown(&self, delay: i64) -> Timestamp {
+    fn end_shown(&self, delay: Span) -> Timestamp {
         let end = self.end();
         let Some(shown) = self.video.shown else { return end };
-        let earliest = shown + self.video.step() - Span::from_millis(delay);
+        let earliest = shown + self.video.step() - delay;
         // Who is shown later than usual is so by a slip of the encoder, which is not worth a hole.
         end.max(earliest.min(end + Span::from_millis(USUAL_COMPOSITION_MS)))
     }
@@ -300,7 +341,8 @@ impl Timeline {
             TrackId::Audio => tracks.video.is_none(),
             TrackId::Data => false,
         };
-        Frame { keyframe, tracks, run: self.run, track: packet.track, dts, pts_offset, data: packet.data }
+        let Packet { track, data, .. } = packet;
+        Frame { tracks, run: self.run, track, dts, pts_offset, keyframe, filler: false, data }
     }
 
     fn place_video(&mut self, packet: &Packet, time: i64) -> (Timestamp, Span) {

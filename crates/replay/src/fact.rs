@@ -47,11 +47,11 @@ pub struct Finished {
     /// When, in milliseconds since 1970.
     #[serde(with = "wall")]
     pub wall: UnixMillis,
-    /// Segments.
+    /// Segments that publishers sent the media of; what filled the time between is no part of the replay.
     pub segments: u64,
-    /// Bytes of all segments.
+    /// Their bytes.
     pub bytes: u64,
-    /// Duration of all segments.
+    /// Their duration.
     #[serde(with = "span")]
     pub duration: Span,
     /// Something is missing, see [`Loss`].
@@ -76,6 +76,9 @@ pub(crate) enum Fact {
         #[serde(with = "wall")]
         wall: UnixMillis,
         independent: bool,
+        /// Left out in recordings of versions that knew no filler.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        filler: bool,
     },
     /// The next part of the segment is written.
     Part {

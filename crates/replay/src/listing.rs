@@ -28,6 +28,8 @@ pub struct Segment {
     pub bytes: u64,
     /// It begins with a keyframe.
     pub independent: bool,
+    /// It filled the time without a publisher: part of the live playlist, not of the replay.
+    pub filler: bool,
 }
 
 impl Segment {

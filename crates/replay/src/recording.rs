@@ -155,9 +155,9 @@ impl Recording {
         self.shown > behind
     }
 
-    /// Duration of all segments.
+    /// Duration of what the publishers sent.
     pub fn duration(&self) -> Span {
-        self.segments.iter().map(|segment| segment.duration).sum()
+        self.segments.iter().filter(|segment| !segment.filler).map(|segment| segment.duration).sum()
     }
 
     /// Where the broadcast's timeline has got to.
@@ -165,7 +165,7 @@ impl Recording {
         self.end
     }
 
-    /// Where the segmenter of a broadcast that goes on begins.
+    /// Where the segmenter of a broadcast that goes on begins. Its initialisation section is to be read from the disk.
     pub fn resume(&self) -> Resume {
         Resume {
             next_segment: self.next,
@@ -173,6 +173,7 @@ impl Recording {
             next_init: self.inits.last().map_or(0, |init| init.number.saturating_add(1)),
             target_duration: self.target_duration,
             part_target: self.part_target,
+            init: None,
         }
     }
 
@@ -187,7 +188,7 @@ impl Recording {
                 self.inits.retain(|known| known.number != number);
                 self.inits.push(StoredInit { number, bytes: len, crc, tracks: tracks.into() });
             }
-            Fact::Begin { number, init, discontinuity, start, wall, independent } => {
+            Fact::Begin { number, init, discontinuity, start, wall, independent, filler } => {
                 self.close(current.take());
                 if number < self.next {
                     return Err("a segment out of order");
@@ -197,7 +198,7 @@ impl Recording {
                 }
                 let (duration, bytes) = (Span::ZERO, 0);
                 let segment =
-                    Segment { number, init, discontinuity, start, duration, wall, bytes, independent };
+                    Segment { number, init, discontinuity, start, duration, wall, bytes, independent, filler };
                 *current = Some(Current { segment, parts: Vec::new() });
                 self.next = number.saturating_add(1);
                 self.discontinuity = Some(discontinuity);

@@ -38,6 +38,7 @@ impl Recordings {
                 start: segment.start,
                 wall: segment.wall,
                 independent: segment.independent,
+                filler: segment.filler,
             })));
             cuts.extend(self.parts(id, segment, &needed)?.into_iter().map(|part| Cut::Part(Arc::new(part))));
             cuts.push(Cut::End(SegmentEnd {

@@ -216,13 +216,20 @@ impl<D: Disk> Writer<D> {
             self.index.append(&Fact::Lost(loss.clone()))?;
             self.truncated = true;
         }
-        let finished = self.listing.read(|segments| Finished {
+        let mut finished = Finished {
             reason: reason.to_owned(),
             wall,
-            segments: segments.len() as u64,
-            bytes: segments.iter().map(|segment| segment.bytes).sum(),
-            duration: segments.iter().map(|segment| segment.duration).sum(),
+            segments: 0,
+            bytes: 0,
+            duration: Span::ZERO,
             truncated: self.truncated,
+        };
+        self.listing.read(|segments| {
+            for segment in segments.iter().filter(|segment| !segment.filler) {
+                finished.segments += 1;
+                finished.bytes += segment.bytes;
+                finished.duration += segment.duration;
+            }
         });
         self.index.append(&Fact::Finished(finished.clone()))?;
         self.index.sync()?;
@@ -252,6 +259,7 @@ impl<D: Disk> Writer<D> {
             wall: head.wall,
             bytes: 0,
             independent: head.independent,
+            filler: head.filler,
         };
         let fact = Fact::Begin {
             number: segment.number,
@@ -260,6 +268,7 @@ impl<D: Disk> Writer<D> {
             start: segment.start,
             wall: segment.wall,
             independent: segment.independent,
+            filler: segment.filler,
         };
         self.tell_loss(head.start).and_then(|()| self.index.append(&fact)).map_err(Error::at(&self.dir))?;
         self.open = Some(Open { segment, file, synced: (0, Span::ZERO) });

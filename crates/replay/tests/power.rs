@@ -54,6 +54,7 @@ impl Source {
                 start: self.clock,
                 wall: UnixMillis(self.clock.as_millis()),
                 independent: true,
+                filler: false,
             }));
         }
         if self.parts_left == 0 {

@@ -67,6 +67,7 @@ fn segment(number: u64) -> Vec<Cut> {
         start,
         wall: UnixMillis(1_700_000_000_000 + start.as_millis()),
         independent: true,
+        filler: false,
     };
     let part = |index: u32| {
         Cut::Part(Arc::new(Part {
@@ -130,6 +131,7 @@ fn a_recording_is_found_again_as_it_was_written() {
         wall: UnixMillis(1_700_000_002_000),
         bytes: 36,
         independent: true,
+        filler: false,
     };
     assert_eq!(found.segments()[1], expected);
     assert_eq!(found.inits()[0].tracks, *tracks());
@@ -418,6 +420,7 @@ fn recorded_segments_are_whole_fragmented_mp4_wherever_the_writer_was_killed() {
             dts: Timestamp::from_scale(n * 1024, 44_100),
             pts_offset: Span::ZERO,
             keyframe: true,
+            filler: false,
             data: vec![n as u8; 200].into(),
         };
         segmenter.push(&Item::Frame(Arc::new(frame)), &mut cuts);
@@ -459,7 +462,8 @@ fn what_is_read_back_of_a_segment_reaches_as_far_as_it_did() {
     let frame = |track, dts, keyframe| {
         let (run, pts_offset) = (Run::default(), Span::ZERO);
         let data = vec![0; 200].into();
-        Item::Frame(Arc::new(Frame { tracks: tracks.clone(), run, track, dts, pts_offset, keyframe, data }))
+        let (tracks, filler) = (tracks.clone(), false);
+        Item::Frame(Arc::new(Frame { tracks, run, track, dts, pts_offset, keyframe, filler, data }))
     };
     let mut segmenter = Segmenter::new(Config::default(), Resume::default());
     let mut cuts = Vec::new();

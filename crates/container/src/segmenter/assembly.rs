@@ -16,6 +16,8 @@ pub(super) struct Assembly {
     /// Of the newest segment; before the first, what it gets.
     discontinuity: u64,
     next_init: u32,
+    /// The newest one before a restart.
+    known: Option<Arc<Init>>,
     /// Of the newest segment.
     made_from: Option<(Run, Arc<Init>)>,
     open: Option<Open>,
@@ -46,6 +48,7 @@ impl Assembly {
             next_segment: resume.next_segment,
             discontinuity: resume.discontinuity,
             next_init: resume.next_init,
+            known: resume.init,
             made_from: None,
             open: None,
         }
@@ -55,19 +58,18 @@ impl Assembly {
         self.open.as_ref()
     }
 
-    /// Begins a segment. `broken`: the timeline is, although the run is the same.
+    /// Begins a segment.
     pub(super) fn begin(
         &mut self,
         start: Timestamp,
         run: Run,
         tracks: &Arc<Tracks>,
-        broken: bool,
-        independent: bool,
+        shape: Shape,
         out: &mut Vec<Cut>,
     ) -> Result<(), fmp4::Error> {
-        let same_tracks = |init: &Init| Arc::ptr_eq(&init.tracks, tracks) || init.tracks == *tracks;
+        let Shape { broken, independent, filler } = shape;
         let (init, continues) = match &self.made_from {
-            Some((before, init)) if same_tracks(init) => {
+            Some((before, init)) if is_for(init, tracks) => {
                 (init.clone(), before.number == run.number && !broken)
             }
             _ => (self.init(tracks)?, false),
@@ -83,6 +85,7 @@ impl Assembly {
             start,
             wall: run.wall_at(start),
             independent,
+            filler,
         });
         self.next_segment += 1;
         self.open = Some(Open { head: head.clone(), parts: 0, part_start: start, bytes: 0, frames: 0 });
@@ -91,6 +94,9 @@ impl Assembly {
     }
 
     fn init(&mut self, tracks: &Arc<Tracks>) -> Result<Arc<Init>, fmp4::Error> {
+        if let Some(known) = self.known.take().filter(|known| is_for(known, tracks)) {
+            return Ok(known);
+        }
         let bytes = fmp4::init(tracks)?;
         let number = self.next_init;
         self.next_init += 1;
@@ -126,6 +132,19 @@ impl Assembly {
         let (target_duration, part_target) = (target(duration), Some(part_target));
         out.push(Cut::End(SegmentEnd { number, duration, target_duration, part_target }));
     }
+}
+
+/// What is to be told of a segment that begins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// The timeline is broken, although the run is the same.
+    pub broken: bool,
+    pub independent: bool,
+    pub filler: bool,
+}
+
+fn is_for(init: &Init, tracks: &Arc<Tracks>) -> bool {
+    Arc::ptr_eq(&init.tracks, tracks) || init.tracks == *tracks
 }
 
 /// Rises from part to part and over restarts without being stored; a segment has far fewer than 1024 parts. Starts

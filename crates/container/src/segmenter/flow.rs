@@ -10,6 +10,8 @@ use super::queue::Queue;
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) run: Run,
+    /// It fills the time without a publisher.
+    pub(super) filler: bool,
     pub(super) tracks: Arc<Tracks>,
     pub(super) video: Queue,
     pub(super) audio: Queue,
@@ -40,6 +42,7 @@ impl Flow {
             .map(|audio| Span::from_scale(audio.samples_per_frame.into(), audio.sample_rate));
         Self {
             run: frame.run,
+            filler: frame.filler,
             video: Queue::new(picture),
             audio: Queue::new(sound),
             tracks,

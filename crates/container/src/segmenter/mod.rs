@@ -18,12 +18,15 @@ use std::sync::Arc;
 use kaibo_media::{Frame, Item, Span, Timestamp, TrackId};
 
 use self::{
-    assembly::Assembly,
+    assembly::{Assembly, Shape},
     flow::{Entry, Flow},
     lengths::Lengths,
     part_target::PartTarget,
 };
-use crate::{fmp4, segment::Cut};
+use crate::{
+    fmp4,
+    segment::{Cut, Init},
+};
 
 /// Bytes in one part. 0.5 s at 250 Mbit/s; more is cut early.
 const PART_BYTES: usize = 16 << 20;
@@ -55,7 +58,7 @@ impl Default for Config {
 }
 
 /// Where a broadcast goes on after a restart; the default is a fresh one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Resume {
     /// Media sequence number of the next segment.
     pub next_segment: u64,
@@ -63,6 +66,8 @@ pub struct Resume {
     pub discontinuity: u64,
     /// Number of the next initialisation section.
     pub next_init: u32,
+    /// The newest one before the restart, to go on with where the tracks are the same.
+    pub init: Option<Arc<Init>>,
     /// The target duration in seconds, if a segment has ended already.
     pub target_duration: Option<u32>,
     /// The part target, if it was decided already.
@@ -150,7 +155,7 @@ impl Segmenter {
     /// Closes what is open where `frame` belongs to another run or to other tracks.
     fn follow(&mut self, frame: &Arc<Frame>, out: &mut Vec<Cut>) {
         let entry = match &mut self.flow {
-            Some(flow) if flow.run.number == frame.run.number => {
+            Some(flow) if flow.run.number == frame.run.number && flow.filler == frame.filler => {
                 if Arc::ptr_eq(&flow.tracks, &frame.tracks) {
                     return;
                 }
@@ -163,6 +168,8 @@ impl Segmenter {
                     entry => entry,
                 }
             }
+            // Filler goes on where a publisher was cut off, sound first where that was behind.
+            _ if frame.filler => Entry::Keyframe,
             _ => Entry::First,
         };
         self.close(None, out);
@@ -194,7 +201,8 @@ impl Segmenter {
         let Some(flow) = &mut self.flow else { return };
         let first = flow.queue(flow.driver()).oldest();
         let independent = first.is_some_and(|first| first.keyframe && first.dts == start);
-        self.fault = self.assembly.begin(start, flow.run, &flow.tracks, broken, independent, out).err();
+        let shape = Shape { broken, independent, filler: flow.filler };
+        self.fault = self.assembly.begin(start, flow.run, &flow.tracks, shape, out).err();
         match self.fault {
             None => flow.entry = Entry::Any,
             Some(_) => self.flow = None,

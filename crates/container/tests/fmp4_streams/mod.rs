@@ -93,6 +93,7 @@ impl Publisher {
             dts,
             pts_offset: Span::ZERO,
             keyframe,
+            filler: false,
             data: self.made.to_be_bytes().to_vec().into(),
         }
     }

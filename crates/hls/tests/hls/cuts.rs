@@ -73,6 +73,7 @@ impl Segmenter {
             start: self.now,
             wall: self.wall,
             independent: shape.independent,
+            filler: false,
         }))];
         let (parts, mut start) = (self.parts(shape), self.now);
         for (index, duration) in (0..).zip(&parts) {

@@ -3,17 +3,25 @@
 use super::CodecError;
 
 /// Reads bits from the front of a byte string.
-pub(super) struct BitReader<'a> {
+#[derive(Debug)]
+pub struct BitReader<'a> {
     bytes: &'a [u8],
     bit: usize,
 }
 
 impl<'a> BitReader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    /// At the first bit of `bytes`.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, bit: 0 }
     }
 
-    pub(super) fn flag(&mut self) -> Result<bool, CodecError> {
+    /// How many bits are read.
+    pub fn position(&self) -> usize {
+        self.bit
+    }
+
+    /// One bit.
+    pub fn flag(&mut self) -> Result<bool, CodecError> {
         let at = self.bit / 8;
         let byte = *self.bytes.get(at).ok_or(CodecError::Truncated { at })?;
         let flag = byte >> (7 - self.bit % 8) & 1 == 1;
@@ -22,27 +30,29 @@ impl<'a> BitReader<'a> {
     }
 
     /// An unsigned number of `count` bits, at most 32.
-    pub(super) fn bits(&mut self, count: u32) -> Result<u32, CodecError> {
+    pub fn bits(&mut self, count: u32) -> Result<u32, CodecError> {
         (0..count).try_fold(0, |value: u32, _| Ok(value << 1 | u32::from(self.flag()?)))
     }
 
-    pub(super) fn skip(&mut self, count: usize) -> Result<(), CodecError> {
+    /// Leaves out `count` bits.
+    pub fn skip(&mut self, count: usize) -> Result<(), CodecError> {
         self.bit += count;
         let at = self.bit / 8;
         if self.bit > self.bytes.len() * 8 { Err(CodecError::Truncated { at }) } else { Ok(()) }
     }
 
-    pub(super) fn align(&mut self) {
+    /// Goes on to the next whole byte.
+    pub fn align(&mut self) {
         self.bit = self.bit.next_multiple_of(8);
     }
 
     /// Bits that are left.
-    pub(super) fn left(&self) -> usize {
+    pub fn left(&self) -> usize {
         (self.bytes.len() * 8).saturating_sub(self.bit)
     }
 
     /// An unsigned Exp-Golomb code, `ue(v)` (ITU-T H.264 §9.1).
-    pub(super) fn unsigned(&mut self) -> Result<u32, CodecError> {
+    pub fn unsigned(&mut self) -> Result<u32, CodecError> {
         let at = self.bit / 8;
         let mut zeros = 0;
         while !self.flag()? {
@@ -56,7 +66,7 @@ impl<'a> BitReader<'a> {
     }
 
     /// An unsigned Exp-Golomb code of at most `limit`.
-    pub(super) fn unsigned_to(&mut self, limit: u32, field: &'static str) -> Result<u32, CodecError> {
+    pub fn unsigned_to(&mut self, limit: u32, field: &'static str) -> Result<u32, CodecError> {
         match self.unsigned()? {
             value if value > limit => Err(CodecError::Value { field, value: value.into() }),
             value => Ok(value),
@@ -64,14 +74,14 @@ impl<'a> BitReader<'a> {
     }
 
     /// A signed Exp-Golomb code, `se(v)` (ITU-T H.264 §9.1.1).
-    pub(super) fn signed(&mut self) -> Result<i64, CodecError> {
+    pub fn signed(&mut self) -> Result<i64, CodecError> {
         let code = i64::from(self.unsigned()?);
         Ok(if code % 2 == 0 { -(code / 2) } else { (code + 1) / 2 })
     }
 }
 
 /// The payload of a NAL unit without its emulation prevention bytes (ITU-T H.264 §7.3.1, H.265 §7.3.1.1).
-pub(super) fn rbsp(payload: &[u8]) -> Vec<u8> {
+pub fn rbsp(payload: &[u8]) -> Vec<u8> {
     let mut zeros = 0;
     let keep = |&byte: &u8| {
         let escape = zeros >= 2 && byte == 3;

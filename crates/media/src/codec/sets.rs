@@ -119,6 +119,11 @@ impl ParameterSets {
         })
     }
 
+    /// All of them, in the order in which a decoder needs them.
+    pub(crate) fn into_units(self) -> Vec<Bytes> {
+        [self.video, self.sequence, self.picture].concat()
+    }
+
     fn lists(&self) -> [&Vec<Bytes>; 3] {
         [&self.video, &self.sequence, &self.picture]
     }
