@@ -15,7 +15,7 @@ mod units;
 pub use difference::Change;
 pub use load::{PREFIX, load};
 pub use settings::{
-    Action, App, Auth, Config, Limits, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token, Webhook,
-    WebhookFormat,
+    Action, App, Auth, Config, Hls, Hold, Limits, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token,
+    Webhook, WebhookFormat,
 };
 pub use units::Duration;

@@ -2,6 +2,7 @@
 
 mod cache;
 mod cutting;
+mod hold;
 mod ingest;
 mod past;
 mod preview;
@@ -104,7 +105,7 @@ impl Live {
             part: Span::from_millis(settings.hls.part.as_millis()),
         };
         let live = Arc::new(Self {
-            ingest: Mutex::new(Ingest::new(&mut past, frames, server.metrics.ingest_frames.clone())),
+            ingest: Mutex::new(Ingest::new(&mut past, frames, &settings.hls, server.metrics.clone())),
             flv: Outlet::new(Flv::default(), gathering),
             rtmp: Outlet::new(Rtmp::default(), gathering),
             shown: watch::Sender::new(Arc::new(Shown::new(window.view(), false))),
@@ -145,19 +146,31 @@ impl Live {
 
     /// Sends viewers of open streams nothing more, and lets no others in (a ban).
     pub fn withhold(&self) {
+        self.ingest().withhold();
         self.flv.shut();
         self.rtmp.shut();
     }
 
     /// Lets viewers of open streams in again.
-    pub fn restore(&self) {
+    pub fn restore(self: &Arc<Self>) {
         self.flv.reopen();
         self.rtmp.reopen();
+        self.ingest().restore();
+        self.hold_anew();
     }
 
-    /// The publisher went away: what is half-packaged is closed now.
-    pub fn break_run(&self) {
-        self.ingest().break_run();
+    /// The publisher went away: what is half-packaged is closed now, and the picture is held from here on.
+    pub fn break_run(self: &Arc<Self>) {
+        let holding = {
+            let mut ingest = self.ingest();
+            ingest.break_run().and_then(|silent| ingest.hold_on(silent))
+        };
+        self.hold(holding);
+    }
+
+    /// The picture is held: viewers see it, silent and still, while the publisher is away.
+    pub fn is_holding(&self) -> bool {
+        self.ingest().is_holding()
     }
 
     /// The broadcast is over.

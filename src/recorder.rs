@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use dashmap::DashMap;
 use kaibo_broadcast::{App, BroadcastId, Millis, Stream};
-use kaibo_container::segment::Cut;
+use kaibo_container::{segment::Cut, segmenter::Resume};
 use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
 use kaibo_replay::{Entry, Error, Id, Listing, Recording, Segment};
 use tokio::{
@@ -111,7 +111,11 @@ impl Recordings {
                 .iter()
                 .rev()
                 .find(|segment| first.is_some_and(|first| segment.number < first));
-            let segmenter = recording.resume();
+            let init = tail.iter().rev().find_map(|cut| match cut {
+                Cut::Begin(head) => Some(head.init.clone()),
+                _ => None,
+            });
+            let segmenter = Resume { init, ..recording.resume() };
             // Reordered pictures are shown after the last one was decoded: what follows begins behind them.
             let shown = tail.iter().filter_map(|cut| match cut {
                 Cut::Part(part) => {
@@ -121,6 +125,7 @@ impl Recordings {
             });
             let end = shown.fold(recording.end(), Timestamp::max);
             Ok(Past {
+                opening: disk.newest_opening(&id, &recording)?,
                 // A number that no run of the time before the restart had.
                 timeline: Timeline::resume_at(
                     end,

@@ -90,6 +90,7 @@ pub struct Metrics {
     pub resumes: Counter,
     pub publishers: Gauge,
     pub broadcasts: Gauge,
+    pub holding: Gauge,
     pub record_errors: Counter,
     pub store_errors: Counter,
     pub store_pending: Gauge,
@@ -143,6 +144,11 @@ impl Metrics {
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
         );
         registry.register("broadcasts", "Broadcasts that are not over", self.broadcasts.clone());
+        registry.register(
+            "broadcasts_holding",
+            "Broadcasts whose viewers see the last picture while the publisher is away",
+            self.holding.clone(),
+        );
         registry.register("publishers", "Connected publishers", self.publishers.clone());
         registry.register("viewers", "Connected viewers", self.viewers.clone());
         registry.register("ingest_bytes", "Media bytes received", self.ingest_bytes.clone());

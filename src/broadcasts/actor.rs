@@ -101,6 +101,11 @@ pub fn spawn(
         Begin::Boot(_) => broadcast.handle(Event::Boot { heard }, server.clock.now()),
         Begin::Push | Begin::Api(..) => Vec::new(),
     };
+    // Viewers go on from there; one that has not begun has none.
+    let waits = matches!(broadcast.state(), State::Interrupted { .. } | State::Paused);
+    if waits && broadcast.started_at().is_some() {
+        live.hold_anew();
+    }
     let (status, watched) =
         watch::channel(Arc::new(Status::of(&broadcast, &about, &live, server.clock.now())));
     let handle = Arc::new(Handle {

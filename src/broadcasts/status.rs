@@ -64,6 +64,8 @@ pub struct Status {
     pub resume_deadline: Option<Millis>,
     pub ended_at: Option<Millis>,
     pub resumes: u32,
+    /// What viewers get while it waits for its publisher: `picture` or `idle`.
+    pub hold: Option<&'static str>,
     /// Width and height of the picture, once known.
     pub size: Option<(u32, u32)>,
     /// There is a replay, or one is being written.
@@ -76,7 +78,7 @@ pub struct Status {
 
 impl Status {
     pub fn of(broadcast: &Broadcast, about: &About, live: &Live, now: Millis) -> Self {
-        Self::with(broadcast, about.title.clone(), Extra::of(about, live), now)
+        Self::with(broadcast, about.title.clone(), Extra::of(about, live), live.is_holding(), now)
     }
 
     /// What the store keeps of a broadcast.
@@ -88,10 +90,11 @@ impl Status {
 
     /// A broadcast as the store knows it.
     pub fn of_record(record: &Record, now: Millis) -> Result<Self, StoreError> {
-        Ok(Self::with(&record.broadcast()?, record.title.clone(), Extra::of_record(record), now))
+        Ok(Self::with(&record.broadcast()?, record.title.clone(), Extra::of_record(record), false, now))
     }
 
-    fn with(broadcast: &Broadcast, title: String, extra: Extra, now: Millis) -> Self {
+    fn with(broadcast: &Broadcast, title: String, extra: Extra, holding: bool, now: Millis) -> Self {
+        let waits = matches!(broadcast.state(), State::Interrupted { .. } | State::Paused);
         Self {
             id: broadcast.id().clone(),
             app: broadcast.app().clone(),
@@ -106,6 +109,7 @@ impl Status {
             resume_deadline: broadcast.resume_deadline(),
             ended_at: broadcast.ended_at(),
             resumes: broadcast.resumes(),
+            hold: waits.then_some(if holding { "picture" } else { "idle" }),
             size: extra.size,
             recorded: extra.recorded,
             replay_private: extra.replay_private,
@@ -138,6 +142,11 @@ impl Status {
         }
     }
 
+    /// Viewers see the last picture, silent and still.
+    pub fn is_holding(&self) -> bool {
+        self.hold == Some("picture")
+    }
+
     /// The broadcast object of the API.
     pub fn to_api(&self, at: &Addresses, now: Millis) -> BroadcastObject {
         let ended = self.ended_at;
@@ -163,6 +172,8 @@ impl Status {
                 _ => None,
             },
             resumes: self.resumes,
+            holding: self.is_holding(),
+            hold: self.hold,
             duration_ms: self.started_at.map(|started| ended.unwrap_or(now).0.saturating_sub(started.0)),
             push: None,
             play: play_urls(at, &self.app, &self.stream),
@@ -250,6 +261,10 @@ pub struct BroadcastObject {
     end_reason: Option<&'static str>,
     /// How often it went on after an interruption, a pause or a takeover.
     resumes: u32,
+    /// The last picture is held on viewers' screens while the publisher is away.
+    holding: bool,
+    /// What viewers get meanwhile: `picture`, or `idle` where none is held.
+    hold: Option<&'static str>,
     /// Since its start.
     duration_ms: Option<i64>,
     /// A push URL made for this answer; only for those who may control, and only until the broadcast is over.

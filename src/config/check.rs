@@ -92,6 +92,7 @@ fn sections(app: &App) -> Result<(), Fault> {
     within("hls.part", hls.part, Duration::millis(100), hls.segment)?;
     // Apple asks for six segments at least.
     within("hls.window", hls.window, Duration(hls.segment.0 * 6), Duration::secs(600))?;
+    within("hls.hold_max", hls.hold_max, Duration::secs(0), Duration::secs(20 * DAY))?;
     within("flv.batch", flv.batch, Duration::secs(0), Duration::secs(1))?;
     within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
     within("record.retention", record.retention, Duration::secs(1), CENTURY)?;

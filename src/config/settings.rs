@@ -259,8 +259,20 @@ section!(
         segment: Duration = Duration::secs(2),
         part: Duration = Duration::millis(500),
         window: Duration = Duration::secs(30),
+        hold: Hold = Hold::Picture,
+        hold_max: Duration = Duration::secs(0),
     }
 );
+
+/// What viewers get while a publisher is away.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// The last picture, where it can be held.
+    Picture,
+    /// Nothing.
+    Idle,
+}
 
 section!(
     /// `[flv]`

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use kaibo_broadcast::Epoch;
 use kaibo_hub::Publisher;
-use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Timeline, TrackId, Tracks, UnixMillis};
-use prometheus_client::metrics::counter::Counter;
+use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, TrackId, Tracks, UnixMillis};
 
-use super::{Past, preview::Preview};
+use super::{Past, hold::Hold, preview::Preview};
 use crate::{
     access::unix_now,
+    config,
     packager::{Gathering, Queued},
+    telemetry::Metrics,
 };
 
 /// Takes what publishers send, and gives it its place on the broadcast's timeline.
@@ -19,16 +20,19 @@ pub struct Ingest {
     open: Option<Epoch>,
     /// It has not sent a sample to begin with.
     opening: bool,
-    timeline: Timeline,
+    pub(super) timeline: Timeline,
     health: Health,
     tracks: Option<Arc<Tracks>>,
     /// The push whose media is not public now.
     unseen: Option<Unseen>,
     /// The frames just made, on their way into the ring.
-    made: Vec<Frame>,
+    pub(super) made: Vec<Frame>,
     /// None once the broadcast is over.
-    frames: Option<Publisher<Queued>>,
-    counted: Counter,
+    pub(super) frames: Option<Publisher<Queued>>,
+    /// When the newest media came.
+    newest: UnixMillis,
+    pub(super) hold: Hold,
+    metrics: Arc<Metrics>,
 }
 
 /// A push before the start of its broadcast, or during a pause: its media is looked at, then dropped, unless somebody
@@ -57,8 +61,13 @@ pub fn is_entry(sample: &Sample) -> bool {
 }
 
 impl Ingest {
-    /// Writes to `frames`; `counted` counts them.
-    pub fn new(past: &mut Past, frames: Publisher<Queued>, counted: Counter) -> Self {
+    /// Writes to `frames`.
+    pub fn new(
+        past: &mut Past,
+        frames: Publisher<Queued>,
+        settings: &config::Hls,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             open: None,
             opening: false,
@@ -68,12 +77,15 @@ impl Ingest {
             unseen: None,
             made: Vec::new(),
             frames: Some(frames),
-            counted,
+            newest: UnixMillis::default(),
+            hold: Hold::new(settings, past.opening.take(), metrics.clone()),
+            metrics,
         }
     }
 
     /// See [`super::Live::open`].
     pub fn open(&mut self, epoch: Epoch) {
+        self.let_go();
         self.open = Some(epoch);
         self.opening = true;
         self.unseen = None;
@@ -93,12 +105,12 @@ impl Ingest {
         if self.opening && !is_entry(&sample) {
             return;
         }
-        self.opening = false;
+        (self.opening, self.newest) = (false, now);
         if !self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &sample.tracks)) {
             self.tracks = Some(sample.tracks.clone());
         }
         self.timeline.push(sample, now, &mut self.made);
-        self.counted.inc_by(self.made.len() as u64);
+        self.metrics.ingest_frames.inc_by(self.made.len() as u64);
         self.publish(now);
     }
 
@@ -107,24 +119,26 @@ impl Ingest {
         self.unseen.take_if(|unseen| unseen.epoch == epoch);
     }
 
-    /// The publisher went away: what is half-packaged is closed now.
-    pub fn break_run(&mut self) {
-        if self.open.take().is_some() {
-            let now = UnixMillis(unix_now().0);
-            self.timeline.end_run(now, &mut self.made);
-            self.publish(now);
-            // Nothing is pushed, so there is nothing to be said of its health.
-            self.health = Health::new();
-            if let Some(frames) = &self.frames {
-                frames.push(Queued(Item::Break));
-            }
+    /// The publisher went away: what is half-packaged is closed now. Answers for how long it had been silent, if there
+    /// was one.
+    pub fn break_run(&mut self) -> Option<Span> {
+        self.open.take()?;
+        let now = UnixMillis(unix_now().0);
+        self.timeline.end_run(now, &mut self.made);
+        self.publish(now);
+        // Nothing is pushed, so there is nothing to be said of its health.
+        self.health = Health::new();
+        if let Some(frames) = &self.frames {
+            frames.push(Queued(Item::Break));
         }
+        Some(Span::from_millis(now.0.saturating_sub(self.newest.0)))
     }
 
     /// Nothing follows.
     pub fn end(&mut self) {
         self.break_run();
         self.unseen = None;
+        self.let_go();
         self.frames = None;
     }
 
@@ -181,6 +195,7 @@ impl Ingest {
     fn publish(&mut self, now: UnixMillis) {
         for frame in self.made.drain(..) {
             self.health.record(&frame, now);
+            self.hold.keeper.note(&frame);
             if let Some(frames) = &self.frames {
                 frames.push(Queued(Item::Frame(Arc::new(frame))));
             }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kaibo_broadcast::Millis;
 use kaibo_container::{segment::Cut, segmenter};
-use kaibo_media::{Timeline, Timestamp, Tracks};
+use kaibo_media::{Frame, Timeline, Timestamp, Tracks};
 
 /// What a broadcast's media goes on from.
 #[derive(Default)]
@@ -13,6 +13,8 @@ pub struct Past {
     pub segmenter: segmenter::Resume,
     /// The newest decoder parameters.
     pub tracks: Option<Arc<Tracks>>,
+    /// The frame that the newest recorded media of a publisher begins with: what can be held.
+    pub opening: Option<Frame>,
     /// Discontinuity sequence number of the segment before `tail`.
     pub discontinuity: u64,
     /// The segments that were listed last.

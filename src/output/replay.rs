@@ -167,13 +167,15 @@ fn fault(id: &Id, error: &Error) -> Problem {
 
 /// A list of all segments, or none before the first.
 fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Uris<'_>) -> Option<Bytes> {
-    segments.first()?;
-    let longest = segments.iter().map(|segment| segment.duration.as_millis()).max().unwrap_or(0);
+    // What filled the time without a publisher is none of it.
+    let own = || segments.iter().filter(|segment| !segment.filler);
+    own().next()?;
+    let longest = own().map(|segment| segment.duration.as_millis()).max().unwrap_or(0);
     // A recording that broke off within its first segment knows no target duration yet.
     let target_duration =
         target_duration.unwrap_or_else(|| u32::try_from((longest + 999) / 1000).unwrap_or(1).max(1));
     let (mut discontinuity, mut before) = (0, None::<&Segment>);
-    let entries = segments.iter().map(|segment| {
+    let entries = own().map(|segment| {
         // Where segments are missing, time jumps as it does between two runs.
         let joint = before.is_some_and(|before| {
             before.discontinuity != segment.discontinuity || before.number.saturating_add(1) != segment.number
@@ -195,7 +197,7 @@ fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: 
         target_duration,
         media_sequence: 0,
         discontinuity_sequence: 0,
-        independent: segments.iter().all(|segment| segment.independent),
+        independent: own().all(|segment| segment.independent),
         uris,
         entries,
         low_latency: None,

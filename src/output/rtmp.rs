@@ -27,7 +27,7 @@ pub struct Rtmp(Flv);
 impl Format for Rtmp {
     fn frame(&self, out: &mut BytesMut, frame: &Frame) {
         if let Some((kind, prefix)) = self.0.body_prefix(frame) {
-            write_message(out, kind as u8, millis(frame.dts), &[&prefix, &frame.data]);
+            write_message(out, kind as u8, millis(frame.dts), &[&prefix, &self.0.body(frame)]);
         }
     }
 

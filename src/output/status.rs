@@ -58,7 +58,7 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
 fn document(status: Option<&Status>) -> serde_json::Value {
     let Some(status) = status else {
         return json!({ "state": "not_started", "live_status": 102, "broadcast": null, "resume_deadline": null,
-            "width": null, "height": null, "replay": null });
+            "holding": false, "hold": null, "width": null, "height": null, "replay": null });
     };
     let state = match status.state {
         State::Created | State::Preview => "not_started",
@@ -71,6 +71,8 @@ fn document(status: Option<&Status>) -> serde_json::Value {
         "broadcast": status.id,
         "started_at": status.started_at.map(rfc3339),
         "resume_deadline": status.resume_deadline.map(rfc3339),
+        "holding": status.is_holding(),
+        "hold": status.hold,
         "width": status.size.map(|size| size.0),
         "height": status.size.map(|size| size.1),
         "replay": replay.then(|| json!({ "hls": replay_url(&status.id) })),

@@ -141,7 +141,16 @@ impl Filler {
     }
 
     fn frame(&self, track: TrackId, dts: Timestamp, pts_offset: Span, keyframe: bool, data: Bytes) -> Frame {
-        Frame { tracks: self.tracks.clone(), run: self.run, track, dts, pts_offset, keyframe, filler: true, data }
+        Frame {
+            tracks: self.tracks.clone(),
+            run: self.run,
+            track,
+            dts,
+            pts_offset,
+            keyframe,
+            filler: true,
+            data,
+        }
     }
 }
 

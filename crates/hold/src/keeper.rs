@@ -44,7 +44,9 @@ impl Keeper {
             }
             self.tracks = Some(frame.tracks.clone());
         }
-        let Some(video) = frame.tracks.video.as_ref().filter(|_| frame.track == TrackId::Video) else { return };
+        let Some(video) = frame.tracks.video.as_ref().filter(|_| frame.track == TrackId::Video) else {
+            return;
+        };
         if frame.keyframe {
             self.measure(frame.dts);
             if frame.data.len() <= LARGEST && shows_random_access(video.codec, &frame.data) {

@@ -74,7 +74,11 @@ mod tests {
     fn other_sound_has_none() {
         // Eight channels; HE-AAC; frames of 960 samples.
         for config in [&[0x12, 0x38][..], &[0x2b, 0x92, 0x08, 0x00], &[0x12, 0x14]] {
-            assert_eq!(frame(&AudioTrack::from_asc(Bytes::copy_from_slice(config)).unwrap()), None, "{config:?}");
+            assert_eq!(
+                frame(&AudioTrack::from_asc(Bytes::copy_from_slice(config)).unwrap()),
+                None,
+                "{config:?}"
+            );
         }
         // Two channels by a program configuration.
         let program = AudioTrack { config: Bytes::from_static(&[0x12, 0x00]), ..track(&[0x12, 0x10]) };

@@ -197,8 +197,17 @@ impl Recording {
                     return Err("a segment without its initialisation section");
                 }
                 let (duration, bytes) = (Span::ZERO, 0);
-                let segment =
-                    Segment { number, init, discontinuity, start, duration, wall, bytes, independent, filler };
+                let segment = Segment {
+                    number,
+                    init,
+                    discontinuity,
+                    start,
+                    duration,
+                    wall,
+                    bytes,
+                    independent,
+                    filler,
+                };
                 *current = Some(Current { segment, parts: Vec::new() });
                 self.next = number.saturating_add(1);
                 self.discontinuity = Some(discontinuity);

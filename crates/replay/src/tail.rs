@@ -7,9 +7,12 @@ use kaibo_container::{
     fmp4::fragments,
     segment::{Cut, Init, Part, SegmentEnd, SegmentHead},
 };
-use kaibo_media::Span;
+use kaibo_media::{Frame, Run, Span};
 
 use crate::{Error, Id, Recording, Recordings, Segment};
+
+/// Segments that are read for one that begins with a keyframe: GOPs of 16 s, cut every 2 s.
+const SEARCHED: usize = 8;
 
 impl Recordings {
     /// The cuts of the newest segments of `recording`, which last for `span` together. None of a recording that broke
@@ -50,6 +53,36 @@ impl Recordings {
             init = Some(needed);
         }
         Ok(cuts)
+    }
+
+    /// The frame that the newest segment of a publisher's begins with, of the newest initialisation section: a picture
+    /// to be held, and its tracks. Of sound alone some frame. Where and when it was is of no use any more.
+    pub fn newest_opening(&self, id: &Id, recording: &Recording) -> Result<Option<Frame>, Error> {
+        let mut own = recording.segments().iter().rev().filter(|segment| !segment.filler);
+        let Some(segment) = own.next() else { return Ok(None) };
+        let init = self.init_of(id, recording, segment)?;
+        let same = own.take_while(|older| older.init == segment.init);
+        // A segment that was cut within a long group of pictures begins with none.
+        for segment in std::iter::once(segment).chain(same).take(SEARCHED).filter(|found| found.independent) {
+            let parts = self.parts(id, segment, &init)?;
+            let opening = parts.first().and_then(|part| {
+                let sample = part.samples.iter().find(|sample| sample.keyframe)?;
+                Some(Frame {
+                    tracks: init.tracks.clone(),
+                    run: Run::default(),
+                    track: sample.track,
+                    dts: sample.dts,
+                    pts_offset: sample.pts_offset,
+                    keyframe: true,
+                    filler: false,
+                    data: Bytes::copy_from_slice(part.data(sample)),
+                })
+            });
+            if opening.is_some() {
+                return Ok(opening);
+            }
+        }
+        Ok(None)
     }
 
     fn init_of(&self, id: &Id, recording: &Recording, segment: &Segment) -> Result<Arc<Init>, Error> {

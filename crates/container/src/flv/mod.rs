@@ -13,6 +13,7 @@
 mod audio;
 mod cursor;
 mod extended;
+mod filler;
 mod metadata;
 mod packager;
 mod prefix;

@@ -6,7 +6,7 @@ use kaibo_media::{AudioCodec, AudioTrack, Frame, Timestamp, TrackId, Tracks, Vid
 use super::{
     Error, Format, Prefix, TagKind,
     extended::{CODED_FRAMES, FourCc, SEQUENCE_START},
-    metadata,
+    filler, metadata,
 };
 
 /// How HEVC is written.
@@ -108,11 +108,16 @@ impl Flv {
         }
     }
 
+    /// What follows there: the data of `frame`, with what players of filler need.
+    pub fn body(self, frame: &Frame) -> Bytes {
+        if frame.filler { filler::data(frame) } else { frame.data.clone() }
+    }
+
     /// Appends a frame as a tag. Left out: what FLV doesn't carry ([`Flv::carries`]) and a frame of 16 MiB or more,
     /// which RTMP couldn't have brought either.
     pub fn write_tag(self, out: &mut BytesMut, frame: &Frame) {
         if let Some((kind, prefix)) = self.body_prefix(frame) {
-            write(out, kind, millis(frame.dts), &prefix, &frame.data);
+            write(out, kind, millis(frame.dts), &prefix, &self.body(frame));
         }
     }
 

@@ -112,8 +112,8 @@ impl StillSlices {
 /// P slices of frames are allowed, and all their planes are in one.
 fn allows_p(sps: &Sps) -> bool {
     const CONSTRAINT_SET_3: u8 = 0x10;
-    let intra_only =
-        sps.profile == 44 || (matches!(sps.profile, 110 | 122 | 244) && sps.constraints & CONSTRAINT_SET_3 != 0);
+    let intra_only = sps.profile == 44
+        || (matches!(sps.profile, 110 | 122 | 244) && sps.constraints & CONSTRAINT_SET_3 != 0);
     sps.frames_only && !sps.separate_planes && !intra_only && sps.reference_frames > 0
 }
 
