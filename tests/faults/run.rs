@@ -28,6 +28,8 @@ pub struct Seen {
     /// How many of those may have gone with the server before anything was on the disk.
     pub maybe_lost: usize,
     pub server_kills: usize,
+    /// How often the server was started again.
+    pub restarts: usize,
 }
 
 /// An encoder, with the wire it pushes over where that can break.
@@ -66,6 +68,7 @@ pub fn run(seed: u64) {
         resumes: 0,
         maybe_lost: 0,
         server_kills: 0,
+        restarts: 0,
     };
     let mut began_ms = 0;
     // Encoders that hang, with their connections open.
@@ -105,6 +108,7 @@ pub fn run(seed: u64) {
         }
         thread::sleep(step.away);
         if restarted {
+            seen.restarts += 1;
             server.restart();
             server.wait_for_state("room", "interrupted", seconds(3));
         }
@@ -120,7 +124,8 @@ pub fn run(seed: u64) {
             let viewer = seen.flv.last().unwrap();
             began_ms = wait_for("pictures", seconds(5), || first_picture(viewer));
         } else {
-            began_ms = stopped_ms;
+            // Until here the last picture was held.
+            began_ms = seen.flv.last().unwrap().newest_picture().unwrap();
         }
         // Whoever hung comes back to its senses, and harms nobody.
         hanging.iter().for_each(|push| push.encoder.thaw());

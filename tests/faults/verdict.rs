@@ -1,6 +1,9 @@
 //! What must be true of a broadcast that is over: its replay holds what was seen of it.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+};
 
 use kaibo_container::flv::{Tag, TagKind};
 use md5::{Digest, Md5};
@@ -22,9 +25,6 @@ pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
     let (fmp4, ts) = (seen.fmp4.wait_for_end(), seen.ts.wait_for_end());
     for (viewer, url) in [(&fmp4, &seen.fmp4.url), (&ts, &seen.ts.url)] {
         assert!(viewer.segments.keys().copied().eq(0..viewer.segments.len() as u64), "no number is left out");
-        let resumes = viewer.discontinuities();
-        let known = seen.resumes - seen.maybe_lost..=seen.resumes;
-        assert!(known.contains(&resumes.len()), "{} came back, seen at {resumes:?}", seen.resumes);
         for (segment, bytes) in viewer.segments.values() {
             assert_same(&fetch(url, &segment.uri), bytes, &segment.uri);
         }
@@ -35,16 +35,23 @@ pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
     assert_eq!(probe::complaints(&file), "", "TS");
 
     let replay = final_replay(replay_url);
+    let kept: BTreeSet<u64> = replay.segments.iter().map(hls::number).collect();
+    let (resumes, restarts): (Vec<u64>, Vec<u64>) =
+        fmp4.discontinuities().into_iter().partition(|number| kept.contains(number));
+    let known = seen.resumes - seen.maybe_lost..=seen.resumes;
+    assert!(known.contains(&resumes.len()), "{} came back, seen at {resumes:?}", seen.resumes);
+    // A held picture goes on where the encoder was cut off, but not where the server was.
+    assert!(restarts.len() <= seen.restarts, "{} restarts, filler begins at {restarts:?}", seen.restarts);
     assert_eq!(replay.target_duration, fmp4.playlist.as_ref().unwrap().target_duration);
-    let numbers = replay.segments.iter().map(|segment| segment.number);
-    assert!(numbers.eq(fmp4.segments.keys().copied()), "the replay's segments: {:?}", replay.segments);
+    let skipped: Vec<_> = fmp4.segments.keys().filter(|number| !kept.contains(number)).copied().collect();
     let mut kept = BTreeMap::new();
     for (index, part) in replay.segments.chunk_by(|a, b| a.map == b.map).enumerate() {
         let mut bytes = fetch(replay_url, part[0].map.as_ref().unwrap());
         for segment in part {
-            let (live, shown) = &fmp4.segments[&segment.number];
+            let number = hls::number(segment);
+            let (live, shown) = &fmp4.segments[&number];
             let own = fetch(replay_url, &segment.uri);
-            assert_same(&own, shown, &format!("segment {} of the replay", segment.number));
+            assert_same(&own, shown, &format!("segment {number} of the replay"));
             assert_eq!((segment.duration, segment.tagged), (live.duration, live.tagged), "{segment:?}");
             bytes.extend(own);
         }
@@ -58,6 +65,13 @@ pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
         for picture in pictures {
             *kept.entry(picture.md5).or_insert(0_usize) += 1;
         }
+    }
+    for number in skipped {
+        let (segment, bytes) = &fmp4.segments[&number];
+        let file = server.scratch(&format!("skipped-{number}.mp4"));
+        fs::write(&file, [&fmp4.maps[segment.map.as_ref().unwrap()][..], bytes].concat()).unwrap();
+        let sent = probe::packets(&file, "v").into_iter().find(|picture| kept.contains_key(&picture.md5));
+        assert_eq!(sent, None, "a picture of an encoder's in segment {number}, which the replay has not");
     }
     let mut shown = BTreeMap::new();
     for tag in seen.flv.iter().flat_map(|viewer| viewer.tags()) {
@@ -76,9 +90,12 @@ pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
     lost
 }
 
-/// The picture in a tag: H.264 as it also stands in an MP4 (FLV 1.0 annex E.4.3).
+/// The picture of an encoder's in a tag: H.264 as it also stands in an MP4 (FLV 1.0 annex E.4.3).
 pub fn picture(tag: &Tag) -> Option<&[u8]> {
-    (tag.kind == TagKind::Video && tag.body.get(1) == Some(&1)).then(|| &tag.body[5..])
+    let picture = (tag.kind == TagKind::Video && tag.body.get(1) == Some(&1)).then(|| &tag.body[5..])?;
+    // What the server made is padded, or brings its parameter sets along, as the encoders' pictures don't.
+    let padded = picture.windows(64).any(|bytes| bytes.iter().all(|byte| *byte == 0xa5));
+    (!padded && picture[4] & 0x1f != 7).then_some(picture)
 }
 
 fn final_replay(url: &str) -> Playlist {

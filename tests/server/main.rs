@@ -12,6 +12,7 @@ mod codecs;
 mod command_line;
 mod ending;
 mod exact;
+mod hold;
 mod hostile;
 mod keys;
 mod low_latency;

@@ -16,7 +16,7 @@ pub fn assert_contiguous(viewer: &flv::Viewer) {
 }
 
 /// The same with steps of up to `most_ms`.
-fn assert_steps(viewer: &flv::Viewer, most_ms: u32) {
+pub fn assert_steps(viewer: &flv::Viewer, most_ms: u32) {
     for kind in [TagKind::Video, TagKind::Audio] {
         // Decoder parameters stand between frames and have the time of one.
         let times: Vec<u32> = viewer

@@ -56,6 +56,12 @@ pub fn beside(url: &str, uri: &str) -> String {
     format!("{}/{uri}", url.rsplit_once('/').unwrap().0)
 }
 
+/// The number in the name of a segment: in a replay, which has no filler, the one that it has in the live playlist.
+pub fn number(segment: &Segment) -> u64 {
+    let name = segment.uri.rsplit('/').next().unwrap();
+    name.split_once('.').unwrap().0.parse().unwrap()
+}
+
 impl Viewer {
     /// Follows what `way_in` leads to. A server that is away for a while is no fault.
     pub fn open(server: &Kaibo, way_in: &str) -> Self {

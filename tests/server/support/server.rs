@@ -206,6 +206,12 @@ impl Kaibo {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
+    /// Everything that is counted, as OpenMetrics text.
+    pub fn metrics(&self) -> String {
+        let url = format!("http://{}/metrics", self.at.api);
+        http::get(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))]).text()
+    }
+
     pub fn api_post(&self, path: &str) -> Value {
         let url = format!("http://{}/api/v1{path}", self.at.api);
         let reply = http::post(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))]);
