@@ -49,7 +49,7 @@ pub(super) fn skipped(macroblocks: u64) -> Vec<u8> {
         state = (state + 1).min(LEAST_PROBABLE.len() - 1);
         encoder.end_of_slice(left == 0);
     }
-    while encoder.bits.len() % 8 != 0 {
+    while !encoder.bits.len().is_multiple_of(8) {
         encoder.bits.push(false);
     }
     encoder.bits.chunks(8).map(|byte| byte.iter().fold(0, |byte, &bit| byte << 1 | u8::from(bit))).collect()
