@@ -211,6 +211,7 @@ fn a_restart_goes_on_with_its_numbers() {
         next_init: 2,
         target_duration: Some(3),
         part_target: Some(span(360)),
+        init: None,
     };
     let mut publisher = Publisher::new(h264());
     publisher.run.number = 5;
