@@ -9,7 +9,7 @@ use kaibo_container::flv::{
 };
 use kaibo_media::{
     AudioCodec, AudioTrack, Frame, Item, Run, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec,
-    VideoTrack,
+    VideoTrack, nal,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -310,6 +310,34 @@ fn blocks_begin_at_key_pictures() {
     assert!(packager.flush().is_none() && packager.push(&Item::Break).is_none());
     assert_eq!(push(&mut packager, &audio(99)), None);
     assert!(!packager.push(&Item::Break).unwrap().keyframe);
+}
+
+#[test]
+fn filler_brings_its_parameter_sets_and_is_never_thin() {
+    let mut tracks = Tracks::clone(&h264_and_aac());
+    let (sps, pps) = (b"\x67sequence", b"\x68picture");
+    let record = [b"\x01\x64\x00\x1f\xff\xe1\x00\x09", &sps[..], b"\x01\x00\x08", pps].concat();
+    tracks.video.as_mut().unwrap().config = record.into();
+    let tracks = Arc::new(tracks);
+    let picture = |keyframe, size: usize| {
+        let data =
+            [&(size as u32 - 4).to_be_bytes()[..], &[if keyframe { 0x65 } else { 0x41 }], &vec![7; size - 5]];
+        Frame { filler: true, ..frame(&tracks, TrackId::Video, 0, keyframe, data.concat().into()) }
+    };
+    let kinds = |body: &[u8]| -> Vec<u8> { nal::units(body).map(|unit| unit.unwrap()[0]).collect() };
+    for (keyframe, size, expected) in [
+        (true, 900, &[0x67, 0x68, 0x06, 0x65][..]),
+        (true, 40_000, &[0x67, 0x68, 0x65]),
+        (false, 14, &[0x06, 0x41]),
+    ] {
+        let frame = picture(keyframe, size);
+        let body = Flv::default().body(&frame);
+        assert_eq!(kinds(&body), expected);
+        assert!(body.ends_with(&frame.data));
+        let least = if keyframe { 12_000 } else { 4_800 };
+        assert!((least..least + 500).contains(&body.len()) || size > least, "{}", body.len());
+        assert_eq!(Flv::default().body(&Frame { filler: false, ..frame.clone() }), frame.data);
+    }
 }
 
 #[test]

@@ -195,6 +195,33 @@ fn a_lost_publisher_leaves_a_short_segment_and_the_next_one_is_a_discontinuity()
 }
 
 #[test]
+fn filler_goes_on_where_the_publisher_was_cut_off() {
+    let mut publisher = Publisher::new(h264_aac());
+    let mut cutting = Cutting::new();
+    cutting.play(&mut publisher, 25.0, 0, 1000, 50);
+    cutting.push(Item::Break);
+    let filler = |frame: Frame| Item::Frame(Arc::new(Frame { filler: true, ..frame }));
+    // Its sound was behind.
+    cutting.push(filler(publisher.frame(TrackId::Audio, ms(980), false)));
+    for number in 0..25 {
+        cutting.push(filler(publisher.frame(TrackId::Video, ms(1000 + number * 100), number % 20 == 0)));
+    }
+    cutting.push(Item::Break);
+    publisher.run.number = 1;
+    cutting.play(&mut publisher, 25.0, 3500, 4000, 50);
+    cutting.push(Item::Break);
+    let told: Vec<_> = cutting
+        .heads()
+        .iter()
+        .map(|head| (head.start.as_millis(), head.filler, head.discontinuity))
+        .collect();
+    assert_eq!(told, [(0, false, 0), (1000, true, 0), (3000, true, 0), (3500, false, 1)]);
+    assert_eq!(cutting.durations(), [1000, 2000, 500, 520]);
+    let samples: usize = cutting.parts().iter().map(|part| part.samples.len()).sum();
+    assert_eq!(samples, publisher.made as usize, "nothing is left out");
+}
+
+#[test]
 fn a_single_frame_makes_a_segment_that_lasts() {
     let mut publisher = Publisher::new(h264());
     let mut cutting = Cutting::new();

@@ -48,8 +48,9 @@ pub struct Filler {
 struct Pictures {
     picture: Picture,
     start: Timestamp,
-    /// Presentation minus decoding time of all of them.
-    offset: Span,
+    /// By so much the first is shown later than it would be, in ticks: nothing is shown before what the publisher had
+    /// sent ahead of pictures that never came.
+    late: i64,
     /// Length of a segment, in ticks.
     segment: i64,
     per_segment: i64,
@@ -75,8 +76,7 @@ impl Filler {
         let start = edge.picture.max(edge.sound - MOST_APART);
         let pictures = picture.map(|picture| Pictures {
             start,
-            // Nothing is shown before what the publisher had sent ahead of pictures that never came.
-            offset: picture.pts_offset.max(edge.shown - start),
+            late: (edge.shown - start - picture.pts_offset).in_scale(CLOCK).max(0),
             segment: segment.in_scale(CLOCK).max(LEAST_PER_SEGMENT),
             per_segment: picture.per_segment(segment),
             made: 0,
@@ -104,6 +104,7 @@ impl Filler {
     /// to the end of the last picture.
     pub fn finish(&mut self, frames: &mut Vec<Frame>) {
         let Some(pictures) = &self.pictures else { return };
+        let before = frames.len();
         if pictures.made % pictures.per_segment == 1 {
             self.picture(frames);
         }
@@ -111,13 +112,16 @@ impl Filler {
         while self.sound.as_ref().is_some_and(|sound| sound.end() <= end) {
             self.sound(frames);
         }
+        if let Some(last) = frames.get_mut(before..) {
+            last.sort_by_key(|frame| frame.dts);
+        }
     }
 
     /// Where the next frames are due.
     pub fn edge(&self) -> Edge {
         let sound = self.sound.as_ref().map(Sound::next);
         let (picture, shown) = match &self.pictures {
-            Some(pictures) => (pictures.next(), pictures.next() + pictures.offset),
+            Some(pictures) => (pictures.next(), pictures.next() + pictures.offset()),
             None => {
                 let next = sound.unwrap_or_default();
                 (next, next)
@@ -128,7 +132,7 @@ impl Filler {
 
     fn picture(&mut self, frames: &mut Vec<Frame>) {
         let Some(pictures) = &mut self.pictures else { return };
-        let (dts, pts_offset) = (pictures.next(), pictures.offset);
+        let (dts, pts_offset) = (pictures.next(), pictures.offset());
         let (keyframe, data) = pictures.take();
         frames.push(self.frame(TrackId::Video, dts, pts_offset, keyframe, data));
     }
@@ -175,6 +179,13 @@ impl Pictures {
     /// When the next one is due.
     fn next(&self) -> Timestamp {
         self.start + Span::from_scale(self.made.saturating_mul(self.segment) / self.per_segment, CLOCK)
+    }
+
+    /// Presentation minus decoding time of the next one. What the first is late is made up for by half a step with each,
+    /// so that it is no hole between the last and the publisher that comes back.
+    fn offset(&self) -> Span {
+        let made_up = self.made.saturating_mul(self.segment) / self.per_segment / 2;
+        self.picture.pts_offset + Span::from_scale((self.late - made_up).max(0), CLOCK)
     }
 
     /// The next one, and whether it is an IDR.

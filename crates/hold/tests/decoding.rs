@@ -11,7 +11,10 @@ use std::{fs, path::Path, process::Command, sync::Arc};
 
 use kaibo_container::flv::{Tags, Video, parse_video};
 use kaibo_hold::Keeper;
-use kaibo_media::{Edge, Frame, Run, Span, Timestamp, TrackId, Tracks, VideoCodec, VideoTrack, nal};
+use kaibo_media::{
+    Edge, Frame, Run, Span, Timestamp, TrackId, Tracks, VideoCodec, VideoTrack,
+    nal::{self, NalKind},
+};
 use tempfile::TempDir;
 
 /// The pictures of a push that ffmpeg made with `options`.
@@ -43,6 +46,45 @@ fn pushed(dir: &TempDir, size: &str, options: &[&str]) -> Vec<Frame> {
         }
     }
     frames
+}
+
+/// The pictures of an encoder of HEVC, which delimits them.
+fn coded_hevc(dir: &TempDir, params: &str) -> Vec<Frame> {
+    let file = dir.path().join("coded.hevc");
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg.args([
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=320x180:rate=25:duration=0.8",
+        "-c:v",
+        "libx265",
+    ]);
+    let made = ffmpeg.args(["-preset", "ultrafast", "-x265-params", params]).arg(&file).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let stream = fs::read(file).unwrap();
+    let units: Vec<&[u8]> = nal::annex_b(&stream).collect();
+    let kind = |unit: &[u8]| nal::kind(VideoCodec::H265, unit);
+    let sets = units.iter().filter(|unit| matches!(kind(unit), NalKind::Vps | NalKind::Sps | NalKind::Pps));
+    let record: Vec<u8> = sets.flat_map(|set| [&[0, 0, 0, 1], *set].concat()).collect();
+    let tracks = Arc::new(Tracks { video: Some(VideoTrack::from_hvcc(record.into()).unwrap()), audio: None });
+    let pictures = units.split(|unit| kind(unit) == NalKind::Aud).filter(|picture| !picture.is_empty());
+    let frame = |(number, picture): (usize, &[&[u8]])| Frame {
+        tracks: tracks.clone(),
+        run: Run::default(),
+        track: TrackId::Video,
+        dts: Timestamp::from_millis(40 * number as i64),
+        pts_offset: Span::from_millis(80),
+        keyframe: picture.iter().any(|unit| matches!(kind(unit), NalKind::Idr | NalKind::RandomAccess)),
+        filler: false,
+        data: picture
+            .iter()
+            .flat_map(|unit| [&(unit.len() as u32).to_be_bytes()[..], unit].concat())
+            .collect(),
+    };
+    pictures.enumerate().map(frame).collect()
 }
 
 /// Three segments of filler behind `frames`.
@@ -85,7 +127,11 @@ fn shows_one_picture(size: &str, options: &[&str], pictures: usize) {
     let dir = TempDir::new().unwrap();
     let frames = pushed(&dir, size, options);
     // Cut off within a group of pictures.
-    let frames = &frames[..frames.len() - 1];
+    one_picture(&dir, &frames[..frames.len() - 1], pictures, options);
+}
+
+#[track_caller]
+fn one_picture(dir: &TempDir, frames: &[Frame], pictures: usize, options: &[&str]) {
     let made = held(frames);
     assert_eq!(made.len(), pictures, "{options:?}");
     let last = frames.iter().rfind(|frame| frame.keyframe).unwrap();
@@ -125,5 +171,15 @@ fn interlaced_h264_is_repeated() {
     for params in ["keyint=8:interlaced=1", "keyint=8:interlaced=1:cabac=0:slices=2"] {
         let x264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-x264-params", params];
         shows_one_picture("320x192", &x264, 24);
+    }
+}
+
+#[test]
+fn hevc_is_repeated_whether_its_groups_are_closed_or_open() {
+    for params in ["keyint=8:min-keyint=8:open-gop=0:bframes=3", "keyint=8:min-keyint=8:open-gop=1:bframes=3"]
+    {
+        let dir = TempDir::new().unwrap();
+        let frames = coded_hevc(&dir, &format!("{params}:aud=1:repeat-headers=1:log-level=error"));
+        one_picture(&dir, &frames[..frames.len() - 1], 24, &[params]);
     }
 }

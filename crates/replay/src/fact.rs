@@ -234,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_is_no_filler_unless_its_line_says_so() {
+        let old =
+            br#"{"begin":{"number":7,"init":0,"discontinuity":1,"start":0,"wall":5,"independent":true}}"#;
+        let begin = |filler| Fact::Begin {
+            number: 7,
+            init: 0,
+            discontinuity: 1,
+            start: Timestamp::ZERO,
+            wall: UnixMillis(5),
+            independent: true,
+            filler,
+        };
+        assert_eq!(serde_json::from_slice::<Fact>(old).unwrap(), begin(false));
+        assert_eq!(serde_json::to_vec(&begin(false)).unwrap(), old);
+        let line = begin(true).line().unwrap();
+        assert_eq!(read(&line).unwrap().unwrap(), begin(true));
+    }
+
+    #[test]
     fn what_was_meant_but_makes_no_sense_is_an_error() {
         let fact = br#"{"future":{}}"#;
         let line = [format!("[{},", crc32fast::hash(fact)).as_bytes(), fact, b"]\n"].concat();

@@ -370,6 +370,26 @@ fn a_publisher_that_comes_back_goes_on_right_behind_the_last_frame() {
 }
 
 #[test]
+fn what_is_made_meanwhile_stands_between_the_last_frame_and_the_next_publisher() {
+    let (first, mut timeline) = Played::run(Stream::new(true, true, 0, 5000));
+    let edge = timeline.edge();
+    let last = |track| first.of(track).next_back().unwrap().1.dts;
+    assert_eq!(edge.run, first.runs()[0]);
+    assert_eq!(edge.picture, last(TrackId::Video) + Span::from_millis(40));
+    assert_eq!(edge.sound, last(TrackId::Audio) + Span::from_scale(1024, 44_100));
+
+    let until = edge.picture + Span::from_millis(60_000);
+    timeline.filled(Edge { picture: until, shown: until, sound: until, ..edge });
+    timeline.begin_run();
+    let second = Played::go_on(&mut timeline, Stream::new(true, true, 0, 5000));
+    assert_eq!((second.runs()[0].number, second.runs()[0].start), (1, until));
+
+    let anew = timeline.edge_of_next_run(UnixMillis(99));
+    assert_eq!((anew.run.number, anew.run.wall, anew.run.start), (2, UnixMillis(99), anew.picture));
+    assert!(anew.picture >= timeline.edge().sound);
+}
+
+#[test]
 fn a_publisher_that_comes_back_shows_nothing_before_what_was_shown() {
     // I P b b P b b: presentation 0 3 1 2 6 4 5, all two pictures late
     let composition = |index: usize| match index {
