@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 use kaibo_broadcast::{Algorithm, ConflictPolicy, EndOnUnpublish, ExpiredResume, Secret};
 
 use super::{
-    settings::{Action, LogFormat, Token, Webhook},
+    settings::{Action, Hold, LogFormat, Token, Webhook},
     units::{Duration, Size},
 };
 
@@ -62,7 +62,7 @@ macro_rules! values {
 }
 
 values! {
-    bool u32 u64 usize String PathBuf SocketAddr Duration Size Secret LogFormat
+    bool u32 u64 usize String PathBuf SocketAddr Duration Size Secret Hold LogFormat
     Algorithm ConflictPolicy EndOnUnpublish ExpiredResume
     Vec<String> Vec<Action> Vec<Token> Vec<Webhook>
 }
