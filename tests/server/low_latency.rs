@@ -71,7 +71,7 @@ fn whoever_waits_is_answered_when_the_part_comes() {
 
 #[test]
 fn mistakes_are_told_and_plain_lists_have_no_directives() {
-    let server = Kaibo::start("hls.segment = \"1s\"");
+    let server = Kaibo::start("hls.segment = \"1s\"\nhls.hold = \"idle\"");
     let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
     server.wait_for_state("room", "live", seconds(10));
     let url = hls::media_playlist(&server, "/live/room.m3u8");
