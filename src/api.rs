@@ -33,6 +33,7 @@ use crate::{
     problem::Problem,
     server::Server,
     socket::{self, Listener, Stream},
+    telemetry::Protocol,
 };
 
 /// Bytes of a request body: the largest call has a few hundred.
@@ -129,6 +130,8 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let hls = server.broadcasts.all().iter().map(|broadcast| broadcast.live().hls_viewers()).sum();
+    server.metrics.viewers(Protocol::Hls).set(hls);
     ([(header::CONTENT_TYPE, kind)], server.metrics.render()).into_response()
 }
 

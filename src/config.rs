@@ -7,6 +7,7 @@ mod check;
 mod difference;
 mod error;
 mod load;
+mod network;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ mod units;
 pub use difference::Change;
 pub use load::{PREFIX, load};
 pub use settings::{
-    Action, App, Auth, Config, Hls, Hold, Limits, Log, LogFormat, PlayKeys, PushKeys, Scope, Settings, Token,
-    Webhook, WebhookFormat,
+    Action, App, Auth, Config, Hls, Hold, Http, Limits, Log, LogFormat, PlayKeys, ProxyHeader, PushKeys,
+    Scope, Settings, Token, Webhook, WebhookFormat,
 };
 pub use units::Duration;

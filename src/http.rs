@@ -2,11 +2,12 @@
 
 mod body;
 mod h2;
+mod proxies;
 mod reply;
 
 use std::{
     convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +16,12 @@ use std::{
 };
 
 pub use body::Body;
-use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kaibo_hls::Format;
 pub use reply::{Cache, Content};
@@ -48,7 +54,8 @@ const BLOCKED: Duration = Duration::from_millis(500);
 /// What a handler sees of a request.
 pub struct Call {
     pub server: Arc<Server>,
-    pub peer: SocketAddr,
+    /// The viewer's: the peer's or, of a trusted proxy, that of whom it stands for.
+    pub address: IpAddr,
     pub request: Request<Incoming>,
     /// One of the places for viewers: taken for as long as somebody holds it.
     pub place: Arc<Place>,
@@ -88,10 +95,16 @@ pub async fn serve(server: Arc<Server>, listener: Listener) {
 async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc<Place>) {
     let (mut stopping, mut closing) = (server.stopping(), server.closing());
     let asked = AtomicBool::new(false);
-    let service = service_fn(|request| {
+    let service = service_fn(|request: Request<Incoming>| {
         asked.store(true, Ordering::Relaxed);
-        let call = Call { server: server.clone(), peer, request, place: place.clone() };
-        async move { Ok::<_, Infallible>(answer(call).await) }
+        let (server, place) = (server.clone(), place.clone());
+        async move {
+            let address = viewer(&server, peer, &request);
+            Ok::<_, Infallible>(match place.count_for(address) {
+                true => answer(Call { server, address, request, place }).await,
+                false => busy(&server, &request),
+            })
+        }
     });
     // Of a server that stops, one answer for each connection.
     let (mut stays, mut closes) = (server.is_ready(), true);
@@ -127,9 +140,9 @@ async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc
 }
 
 async fn answer(call: Call) -> Response<Body> {
-    let origin = call.header(header::ORIGIN).to_string();
+    let origin = call.request.headers().get(header::ORIGIN).cloned();
     let server = call.server.clone();
-    let mut response = match *call.request.method() {
+    let response = match *call.request.method() {
         _ if head_bytes(&call.request) > HEAD => {
             let status = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
             Problem::new(status, "head_too_large", "the request's address and headers are too long")
@@ -142,7 +155,29 @@ async fn answer(call: Call) -> Response<Body> {
             .with_header(header::ALLOW, "GET, HEAD, OPTIONS")
             .into(),
     };
-    reply::allow_origin(&server.settings().config.http.cors_origins, &origin, &mut response);
+    open_to_pages(&server, origin.as_ref(), response)
+}
+
+/// Whose request it is.
+fn viewer(server: &Server, peer: SocketAddr, request: &Request<Incoming>) -> IpAddr {
+    proxies::viewer(&server.settings().config.http, peer.ip(), request.headers())
+}
+
+/// There is no place left, of all or of the viewer's network.
+fn busy(server: &Server, request: &Request<Incoming>) -> Response<Body> {
+    let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many viewers at once")
+        .with_header(header::RETRY_AFTER, "1");
+    open_to_pages(server, request.headers().get(header::ORIGIN), busy.into())
+}
+
+/// What every answer goes through: pages may read it, whatever it says.
+fn open_to_pages(
+    server: &Server,
+    origin: Option<&HeaderValue>,
+    mut response: Response<Body>,
+) -> Response<Body> {
+    let origin = origin.and_then(|origin| origin.to_str().ok()).unwrap_or_default();
+    reply::allow_origin(&server.settings().config.http.cors_origins, origin, &mut response);
     server.metrics.http_response(response.status());
     response
 }
@@ -201,7 +236,7 @@ fn preflight() -> Response<Body> {
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "Range, If-None-Match"),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ] {
-        response.headers_mut().insert(name, header::HeaderValue::from_static(value));
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -1,5 +1,6 @@
 //! The media of one broadcast: the timeline that its publishers write, and everything that reads it.
 
+mod audience;
 mod cache;
 mod cutting;
 mod hold;
@@ -10,7 +11,7 @@ mod shown;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -27,12 +28,16 @@ use kaibo_media::{Sample, Span, Tracks, UnixMillis};
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-use self::ingest::Ingest;
 pub use self::{
+    audience::Viewer,
     cutting::Recorded,
     ingest::{Pushed, is_entry},
     past::Past,
     shown::{Playlist, Shown},
+};
+use self::{
+    audience::{Audience, Visit},
+    ingest::Ingest,
 };
 use crate::{
     config,
@@ -68,6 +73,7 @@ pub struct Live {
     recorded: watch::Sender<bool>,
     end_reason: OnceLock<EndReason>,
     viewers: Family<Protocol, Gauge>,
+    audience: Audience,
     gathering: Gathering,
 }
 
@@ -117,6 +123,7 @@ impl Live {
             recorded: watch::Sender::new(false),
             end_reason: OnceLock::new(),
             viewers: Family::default(),
+            audience: Audience::new(limits.http_connections),
             gathering,
             frames: reader,
         });
@@ -258,9 +265,25 @@ impl Live {
         self.ingest().preview(self.gathering).map(|(preview, _)| preview.join_rtmp())
     }
 
-    /// How many watch through `protocol`.
+    /// How many watch through `protocol`, of those that are connected.
     pub fn viewers(&self, protocol: Protocol) -> Gauge {
         self.viewers.get_or_create(&protocol).clone()
+    }
+
+    /// An HLS viewer asks for something; none if it has too much under way.
+    pub fn visit(&self, viewer: Viewer<'_>) -> Option<Visit<'_>> {
+        self.audience.enter(viewer, Instant::now(), self.presence())
+    }
+
+    /// How many watch through HLS.
+    pub fn hls_viewers(&self) -> i64 {
+        i64::try_from(self.audience.count(Instant::now(), self.presence())).unwrap_or(i64::MAX)
+    }
+
+    /// How long an HLS viewer is taken to be there after it was: players come once in a target duration or two.
+    fn presence(&self) -> Duration {
+        const LEAST: Duration = Duration::from_secs(10);
+        LEAST.max(Duration::from_secs(self.target_duration().unwrap_or(0).into()) * 3)
     }
 
     /// What HLS viewers are shown now.

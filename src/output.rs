@@ -9,7 +9,7 @@ pub mod status;
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io::Write,
-    net::SocketAddr,
+    net::IpAddr,
     sync::Arc,
     time::Instant,
 };
@@ -121,7 +121,7 @@ pub fn replay_url(id: &BroadcastId) -> String {
 
 /// Checks the play key in the query, where viewers need one.
 pub fn play_key(call: &Call, app: &App, stream: &Stream) -> Result<(), Problem> {
-    let address = call.peer.ip();
+    let address = call.address;
     let access = &call.server.access;
     if !access.play_is_signed(app) {
         return Ok(());
@@ -139,7 +139,7 @@ pub fn play_key(call: &Call, app: &App, stream: &Stream) -> Result<(), Problem> 
 /// What the backend says to this viewer, where it is asked.
 pub async fn consent(call: &Call, protocol: gate::Protocol, broadcast: &Names<'_>) -> Result<(), Problem> {
     let Names { app, stream, id } = *broadcast;
-    let from = (call.peer.ip(), call.query());
+    let from = (call.address, call.query());
     let question = Question::new(Action::Play, app, stream, protocol, from, Some(id.clone()));
     call.server.gate.ask(&call.server, question).await.of_play().map_err(|reason| {
         let detail = reason.unwrap_or_else(|| "you may not watch this".into());
@@ -183,11 +183,11 @@ pub struct Viewer {
     lagged: u32,
     protocol: Protocol,
     broadcast: BroadcastId,
-    peer: SocketAddr,
+    address: IpAddr,
 }
 
 impl Viewer {
-    pub fn new(server: &Server, broadcast: &Handle, protocol: Protocol, peer: SocketAddr) -> Self {
+    pub fn new(server: &Server, broadcast: &Handle, protocol: Protocol, address: IpAddr) -> Self {
         let connected = server.metrics.viewers(protocol);
         connected.inc();
         let of_stream = broadcast.live().viewers(protocol);
@@ -202,7 +202,7 @@ impl Viewer {
             lagged: 0,
             protocol,
             broadcast: broadcast.id().clone(),
-            peer,
+            address,
         }
     }
 
@@ -226,7 +226,7 @@ impl Drop for Viewer {
         self.of_stream.dec();
         tracing::debug!(
             broadcast = %self.broadcast,
-            peer = %self.peer,
+            address = %self.address,
             protocol = ?self.protocol,
             bytes = self.sent,
             lags = self.lagged,

@@ -1,6 +1,7 @@
 //! Every recording of the server: where they are, what they hold, and how long they stay.
 
 mod lately;
+mod rendered;
 mod writing;
 
 use std::{
@@ -23,7 +24,7 @@ use tokio::{
 };
 
 pub use self::writing::start;
-use self::{lately::Lately, writing::tell_ready};
+use self::{lately::Lately, rendered::Rendered, writing::tell_ready};
 use crate::{
     access::unix_now,
     live::{Live, Past},
@@ -45,7 +46,7 @@ pub struct Recordings {
     disk: kaibo_replay::Recordings,
     growing: DashMap<Id, Growing>,
     /// Final ones.
-    read: Lately<Arc<Recording>>,
+    read: Lately<Whole>,
 }
 
 /// A recording that is being written.
@@ -56,12 +57,20 @@ pub struct Growing {
     pub listing: Arc<Listing>,
     /// Knows its target duration.
     pub live: Arc<Live>,
+    pub playlist: Rendered,
+}
+
+/// A final recording.
+#[derive(Clone)]
+pub struct Whole {
+    pub recording: Arc<Recording>,
+    pub playlist: Rendered,
 }
 
 /// A recording, as those who play it see it.
 pub enum Replay {
     Growing(Growing),
-    Final(Arc<Recording>),
+    Final(Whole),
 }
 
 impl Recordings {
@@ -151,14 +160,15 @@ impl Recordings {
             return Ok(Replay::Growing(growing.clone()));
         }
         let reading = match self.read.find(id) {
-            Ok(recording) => return Ok(Replay::Final(recording)),
+            Ok(whole) => return Ok(Replay::Final(whole)),
             Err(reading) => reading,
         };
         let recording = Arc::new(self.read_index(id).await?);
-        if recording.finished().is_some() {
-            self.read.keep(reading, id, recording.clone());
+        let whole = Whole { recording, playlist: Rendered::default() };
+        if whole.recording.finished().is_some() {
+            self.read.keep(reading, id, whole.clone());
         }
-        Ok(Replay::Final(recording))
+        Ok(Replay::Final(whole))
     }
 
     /// Those of `ids` that have no recording on the disk.
@@ -182,7 +192,7 @@ impl Recordings {
     /// The bytes of initialisation section `number`; `None` if there is none.
     pub async fn init(&self, id: &Id, number: u32) -> Result<Option<Bytes>, Error> {
         let recording = match self.find(id).await? {
-            Replay::Final(recording) => recording,
+            Replay::Final(whole) => whole.recording,
             Replay::Growing(growing) => match growing.live.init(number) {
                 Some(init) => return Ok(Some(init.bytes.clone())),
                 // It has left the live window.

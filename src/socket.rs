@@ -41,12 +41,14 @@ pub struct Listener {
     pub tls: Option<Acceptor>,
     /// Those that connections of this listener take; other listeners may take of them, too.
     pub places: Arc<Places>,
+    /// Peers may be proxies (`http.trusted_proxies`): each request then says whose it is.
+    pub behind_proxies: bool,
 }
 
 impl Listener {
     /// Without TLS, and without a limit for each address.
     pub fn plain(what: &'static str, tcp: TcpListener, connections: usize) -> Self {
-        Self { what, tcp, tls: None, places: Places::new(connections, connections) }
+        Self { what, tcp, tls: None, places: Places::new(connections, connections), behind_proxies: false }
     }
 }
 
@@ -57,7 +59,7 @@ where
     F: Fn(Arc<Server>, Stream, SocketAddr, Place) -> C + Clone + Send + 'static,
     C: Future<Output = ()> + Send + 'static,
 {
-    let Listener { what, tcp, tls, places } = listener;
+    let Listener { what, tcp, tls, places, behind_proxies } = listener;
     let mut logged: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
@@ -66,7 +68,9 @@ where
         };
         match accepted {
             Ok((stream, peer)) => {
-                let Some(place) = places.take(peer.ip()) else { continue };
+                let is_proxy = behind_proxies && server.settings().config.http.trusts(peer.ip());
+                let place = if is_proxy { places.take_unnamed() } else { places.take(peer.ip()) };
+                let Some(place) = place else { continue };
                 let (tls, serve, serving) = (tls.clone(), serve.clone(), server.clone());
                 spawn(server, async move {
                     let mut closing = serving.closing();

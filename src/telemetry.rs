@@ -52,6 +52,8 @@ pub enum Protocol {
     Flv,
     WsFlv,
     Rtmp,
+    /// Without a connection of their own.
+    Hls,
 }
 
 impl EncodeLabelValue for Protocol {
@@ -60,6 +62,7 @@ impl EncodeLabelValue for Protocol {
             Self::Flv => "flv",
             Self::WsFlv => "ws_flv",
             Self::Rtmp => "rtmp",
+            Self::Hls => "hls",
         })
     }
 }
@@ -150,7 +153,7 @@ impl Metrics {
             self.holding.clone(),
         );
         registry.register("publishers", "Connected publishers", self.publishers.clone());
-        registry.register("viewers", "Connected viewers", self.viewers.clone());
+        registry.register("viewers", "Viewers: connected, or those of HLS seen lately", self.viewers.clone());
         registry.register("ingest_bytes", "Media bytes received", self.ingest_bytes.clone());
         registry.register("ingest_frames", "Frames received", self.ingest_frames.clone());
         registry.register("sent_bytes", "Media bytes handed to viewers' sockets", self.sent.clone());

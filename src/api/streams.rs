@@ -80,12 +80,14 @@ struct Audio {
     channels: u32,
 }
 
-/// Connected viewers. Those of HLS have no connection.
+/// Connected viewers. Those of HLS have no connection: counted are those who asked for something within the last ten
+/// seconds or three target durations, by session or, without one, by address and user agent.
 #[derive(Serialize, ToSchema)]
 struct Viewers {
     flv: i64,
     ws_flv: i64,
     rtmp: i64,
+    hls: i64,
 }
 
 impl Stream {
@@ -121,6 +123,7 @@ impl Stream {
                 flv: viewers(Protocol::Flv),
                 ws_flv: viewers(Protocol::WsFlv),
                 rtmp: viewers(Protocol::Rtmp),
+                hls: live.hls_viewers(),
             },
         }
     }

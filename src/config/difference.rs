@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf};
 use kaibo_broadcast::{Algorithm, ConflictPolicy, EndOnUnpublish, ExpiredResume, Secret};
 
 use super::{
-    settings::{Action, Hold, LogFormat, Token, Webhook},
+    network::Network,
+    settings::{Action, Hold, LogFormat, ProxyHeader, Token, Webhook},
     units::{Duration, Size},
 };
 
@@ -62,9 +63,9 @@ macro_rules! values {
 }
 
 values! {
-    bool u32 u64 usize String PathBuf SocketAddr Duration Size Secret Hold LogFormat
+    bool u32 u64 usize String PathBuf SocketAddr Duration Size Secret Hold LogFormat ProxyHeader
     Algorithm ConflictPolicy EndOnUnpublish ExpiredResume
-    Vec<String> Vec<Action> Vec<Token> Vec<Webhook>
+    Vec<String> Vec<Network> Vec<Action> Vec<Token> Vec<Webhook>
 }
 
 /// `[apps]` as it stands in the file: what each app comes to is compared instead.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     difference::{Change, Compare},
+    network::Network,
     units::{Duration, Size},
 };
 
@@ -97,9 +98,27 @@ section!(
         public_url: String = String::new(),
         public_rtmp_url: String = String::new(),
         cors_origins: Vec<String> = vec!["*".into()],
+        trusted_proxies: Vec<Network> = Vec::new(),
+        proxy_header: ProxyHeader = ProxyHeader::XForwardedFor,
         tls: HttpTls = HttpTls::default(),
     }
 );
+
+impl Http {
+    /// `address` is a proxy that tells the truth about whom it stands for.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
+}
+
+/// Where proxies write whom they stand for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
 
 section!(
     /// `[http.tls]`

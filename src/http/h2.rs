@@ -14,16 +14,14 @@ use std::{
 };
 
 use hyper::{
-    Request, Response, StatusCode, body::Incoming, rt::Executor, server::conn::http2::Builder,
-    service::service_fn,
+    Request, Response, body::Incoming, rt::Executor, server::conn::http2::Builder, service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::{interval, timeout};
 
 use self::paced::Paced;
-use super::{Call, HEAD, answer};
+use super::{Call, HEAD, answer, busy, viewer};
 use crate::{
-    problem::Problem,
     server::Server,
     socket::{self, Places, Stream},
 };
@@ -96,11 +94,11 @@ async fn place(
     peer: SocketAddr,
     request: Request<Incoming>,
 ) -> Response<Paced> {
-    let Some(place) = places.take(peer.ip()).map(Arc::new) else {
-        let busy = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many viewers at once");
-        return Response::from(busy).map(|body| Paced::new(body, None));
+    let address = viewer(&server, peer, &request);
+    let Some(place) = places.take(address).map(Arc::new) else {
+        return busy(&server, &request).map(|body| Paced::new(body, None));
     };
-    let response = answer(Call { server, peer, request, place: place.clone() }).await;
+    let response = answer(Call { server, address, request, place: place.clone() }).await;
     response.map(|body| Paced::new(body, Some(place)))
 }
 

@@ -1,18 +1,23 @@
 //! HLS: the live playlists, the segments and parts they list, from memory; and those who wait for what comes next.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_hls::{BadDirective, Directives, Format, Position, View, without_directives};
 
-use super::{Names, banned, consent, ended, expired, keep_private, named, not_started, play_key, session};
+use super::{
+    Names, banned, consent, ended, etag, expired, keep_private, named, not_started, play_key, session,
+};
 use crate::{
     broadcasts::Handle,
     gate::Protocol,
     http::{Body, Cache, Call, Content},
-    live::{Live, Playlist, Shown},
+    live::{Live, Playlist, Shown, Viewer},
     problem::Problem,
 };
 
@@ -59,7 +64,9 @@ pub async fn multivariant(
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
     let text = live.shown().view.multivariant(format, &uri).ok_or_else(no_segment_yet)?;
-    Ok(Content { kind: PLAYLIST, cache, etag: "", chunks: vec![text.into()], gzip: None }.answer(call))
+    // One that has a session in it is another each time.
+    let etag = if query.is_empty() { etag(text.as_bytes()) } else { String::new() };
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text.into()], gzip: None }.answer(call))
 }
 
 /// `/APP/STREAM/BROADCAST/…`: playlists, segments and initialisation sections of one broadcast.
@@ -80,6 +87,7 @@ pub async fn file(
     // Players add directives to whatever query a playlist's address has.
     let query = without_directives(call.query());
     session(call, broadcast.app(), broadcast.id(), &query)?;
+    let visit = broadcast.live().visit(whom(call, &broadcast, &query)).ok_or_else(shared)?;
     let mut response = match file.rsplit_once('.') {
         Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, &query).await,
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, &query).await,
@@ -91,8 +99,17 @@ pub async fn file(
         Some((name, "mp4")) => init(call, &broadcast, name),
         _ => Err(Problem::not_found()),
     }?;
+    visit.served(Instant::now());
     keep_private(call, broadcast.app(), &mut response);
     Ok(response)
+}
+
+/// As whom a viewer is counted.
+fn whom<'a>(call: &'a Call, broadcast: &Handle, query: &'a str) -> Viewer<'a> {
+    match call.server.access.play_is_guarded(broadcast.app()) {
+        true => Viewer::Session(query),
+        false => Viewer::At { address: call.address, agent: call.header(header::USER_AGENT) },
+    }
 }
 
 /// What may be seen of a broadcast through HLS: everything from its start on, also for a while after its end.
@@ -225,6 +242,12 @@ fn no_segment_yet() -> Problem {
 
 fn bad_directive(error: BadDirective) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "bad_directive", error.to_string())
+}
+
+fn shared() -> Problem {
+    let detail = "this session has too many requests under way; it is for one viewer";
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+        .with_header(header::RETRY_AFTER, "1")
 }
 
 fn no_media() -> Problem {

@@ -14,8 +14,9 @@ use crate::{
     broadcasts::Handle,
     gate::Protocol,
     http::{Body, Cache, Call, Content},
+    live::Playlist as Rendered,
     problem::Problem,
-    recorder::Replay,
+    recorder::{Replay, Whole},
 };
 
 /// `/replay/BROADCAST.m3u8`
@@ -37,18 +38,15 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     let Found { id, replay, .. } = found;
     let prefix = format!("{id}/");
     let uris = Uris { prefix: &prefix, format: Format::Fmp4, query: &query };
-    let text = match &replay {
-        Replay::Growing(growing) => {
-            let target_duration = growing.live.target_duration();
-            growing.listing.read(|segments| render(segments, target_duration, Kind::Event, uris))
-        }
-        Replay::Final(recording) => {
-            render(recording.segments(), recording.resume().target_duration, Kind::Vod, uris)
-        }
+    let rendered = match query.is_empty() {
+        true => shared(&replay, uris).await,
+        // A viewer's own is made for it alone.
+        false => render(&replay, uris),
     };
-    let text = text.ok_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", "nothing of this broadcast is recorded yet")
-    })?;
+    let Some(Rendered { text, gzip, etag }) = rendered else {
+        let detail = "nothing of this broadcast is recorded yet";
+        return Err(Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", detail));
+    };
     // A day: a final list never changes, but the replay may be deleted.
     let cache = match replay {
         // A viewer's session is nobody else's.
@@ -57,7 +55,7 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
         Replay::Growing(_) => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
-    Ok(Content { kind, cache, etag: "", gzip: Some(super::gzip(&text)), chunks: vec![text] }.answer(call))
+    Ok(Content { kind, cache, etag: &etag, gzip, chunks: vec![text] }.answer(call))
 }
 
 /// `/replay/BROADCAST/…`: segments and initialisation sections.
@@ -79,7 +77,7 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
             };
             let segment = match &replay {
                 Replay::Growing(growing) => growing.listing.read(by_number),
-                Replay::Final(recording) => by_number(recording.segments()),
+                Replay::Final(whole) => by_number(whole.recording.segments()),
             };
             recordings
                 .segment(&id, segment.ok_or_else(Problem::not_found)?)
@@ -124,7 +122,7 @@ async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     let replay = call.server.recordings.find(&id).await.map_err(|error| fault(&id, &error))?;
     let ended_by_ban = match &replay {
         Replay::Growing(_) => false,
-        Replay::Final(recording) => {
+        Replay::Final(Whole { recording, .. }) => {
             recording.finished().is_some_and(|finished| finished.reason == EndReason::Banned.name())
         }
     };
@@ -134,7 +132,7 @@ async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     }
     let names = match &replay {
         Replay::Growing(growing) => Some((growing.app.clone(), growing.stream.clone())),
-        Replay::Final(recording) => {
+        Replay::Final(Whole { recording, .. }) => {
             let meta = recording.meta();
             meta.app.parse().ok().zip(meta.stream.parse().ok())
         }
@@ -165,8 +163,35 @@ fn fault(id: &Id, error: &Error) -> Problem {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "replay_unreadable", "this replay can't be read")
 }
 
+/// The list that everybody may have: made once for each change.
+async fn shared(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
+    let (playlist, version) = match replay {
+        Replay::Growing(growing) => {
+            let segments = growing.listing.read(<[_]>::len);
+            (&growing.playlist, (segments, growing.live.target_duration()))
+        }
+        Replay::Final(Whole { recording, playlist }) => {
+            (playlist, (recording.segments().len(), recording.resume().target_duration))
+        }
+    };
+    playlist.get(version, || render(replay, uris)).await
+}
+
+fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
+    let text = match replay {
+        Replay::Growing(growing) => {
+            let target_duration = growing.live.target_duration();
+            growing.listing.read(|segments| list(segments, target_duration, Kind::Event, uris))
+        }
+        Replay::Final(Whole { recording, .. }) => {
+            list(recording.segments(), recording.resume().target_duration, Kind::Vod, uris)
+        }
+    }?;
+    Some(Rendered { gzip: Some(super::gzip(&text)), etag: super::etag(&text), text })
+}
+
 /// A list of all segments, or none before the first.
-fn render(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Uris<'_>) -> Option<Bytes> {
+fn list(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Uris<'_>) -> Option<Bytes> {
     // What filled the time without a publisher is none of it.
     let own = || segments.iter().filter(|segment| !segment.filler);
     own().next()?;

@@ -103,7 +103,7 @@ pub async fn play(
     broadcast: &Handle,
     mut cursor: Cursor<Shared>,
 ) -> Result<(), Ended> {
-    let mut viewer = Viewer::new(&session.server, broadcast, Protocol::Rtmp, session.peer);
+    let mut viewer = Viewer::new(&session.server, broadcast, Protocol::Rtmp, session.peer.ip());
     let mut batch = Vec::new();
     let mut tracks: Option<Arc<Tracks>> = None;
     loop {

@@ -4,7 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use kaibo_replay::Id;
 
-/// Final recordings whose index is kept in memory: 12 h take 1.5 MiB each.
+/// Final recordings whose index is kept in memory: 12 h take 1.5 MiB each, and 2 MiB more once
+/// somebody has asked for the playlist.
 const MOST: usize = 32;
 
 /// What was read of recordings lately. Nothing in it is of one that was deleted.

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use super::{Growing, blocking};
+use super::{Growing, Rendered, blocking};
 use crate::{
     access::unix_now,
     broadcasts::Status,
@@ -47,10 +47,9 @@ pub fn start(
             Meta { app: app.to_string(), stream: stream.to_string(), started: UnixMillis(unix_now().0) };
         let Some(writer) = open(&server, &id, &meta, &live).await else { return };
         live.note_recorded(true);
-        server
-            .recordings
-            .growing
-            .insert(id.clone(), Growing { app, stream, listing: writer.listing(), live: live.clone() });
+        let listing = writer.listing();
+        let growing = Growing { app, stream, listing, live: live.clone(), playlist: Rendered::default() };
+        server.recordings.growing.insert(id.clone(), growing);
         let recorder = Recorder {
             id: id.clone(),
             writer,

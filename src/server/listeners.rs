@@ -59,8 +59,20 @@ impl Listeners {
         let (http, http_at) = listen("HTTP", config.http.listen).await?;
         let (api, api_at) = listen("the API", config.api.listen).await?;
         let mut open = Self {
-            rtmp: vec![Listener { what: "rtmp", tcp: rtmp, tls: None, places: publishers.clone() }],
-            http: vec![Listener { what: "http", tcp: http, tls: None, places: viewers.clone() }],
+            rtmp: vec![Listener {
+                what: "rtmp",
+                tcp: rtmp,
+                tls: None,
+                places: publishers.clone(),
+                behind_proxies: false,
+            }],
+            http: vec![Listener {
+                what: "http",
+                tcp: http,
+                tls: None,
+                places: viewers.clone(),
+                behind_proxies: true,
+            }],
             api,
             certificates: Vec::new(),
             addresses: Listening {
@@ -76,13 +88,25 @@ impl Listeners {
         if let Some(tls) = open.acceptor(&tls.cert, &tls.key, Speaks::Rtmp)? {
             let (tcp, at) = listen("RTMPS", config.rtmp.tls.listen).await?;
             open.addresses.rtmps = Some(at);
-            open.rtmp.push(Listener { what: "rtmps", tcp, tls: Some(tls), places: publishers });
+            open.rtmp.push(Listener {
+                what: "rtmps",
+                tcp,
+                tls: Some(tls),
+                places: publishers,
+                behind_proxies: false,
+            });
         }
         let tls = &config.http.tls;
         if let Some(tls) = open.acceptor(&tls.cert, &tls.key, Speaks::Http)? {
             let (tcp, at) = listen("HTTPS", config.http.tls.listen).await?;
             open.addresses.https = Some(at);
-            open.http.push(Listener { what: "https", tcp, tls: Some(tls), places: viewers });
+            open.http.push(Listener {
+                what: "https",
+                tcp,
+                tls: Some(tls),
+                places: viewers,
+                behind_proxies: true,
+            });
         }
         Ok(open)
     }

@@ -21,7 +21,8 @@ pub struct Places {
 /// One of the places; given back when dropped.
 pub struct Place {
     places: Arc<Places>,
-    network: IpAddr,
+    /// Whose it is. A proxy's is nobody's until a request comes.
+    network: Mutex<Option<IpAddr>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -38,25 +39,51 @@ impl Places {
 
     /// A place for a peer at `address`, if there is one.
     pub fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        self.take_unnamed().filter(|place| place.count_for(address))
+    }
+
+    /// A place that is no network's yet, if there is one.
+    pub fn take_unnamed(self: &Arc<Self>) -> Option<Place> {
         let permit = self.free.clone().try_acquire_owned().ok()?;
+        Some(Place { places: self.clone(), network: Mutex::default(), _permit: permit })
+    }
+}
+
+impl Place {
+    /// From now on it is one of those of `address`, if that one may have another. It costs nothing if it is already.
+    pub fn count_for(&self, address: IpAddr) -> bool {
         let network = network(address);
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mine = self.network.lock().unwrap_or_else(PoisonError::into_inner);
+        if *mine == Some(network) {
+            return true;
+        }
+        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(network).or_default();
-        (*count < self.per_network).then(|| {
-            *count += 1;
-            Place { places: self.clone(), network, _permit: permit }
-        })
+        if *count >= self.places.per_network {
+            return false;
+        }
+        *count += 1;
+        if let Some(before) = mine.replace(network) {
+            give_back(&mut taken, before);
+        }
+        true
+    }
+}
+
+fn give_back(taken: &mut HashMap<IpAddr, usize>, network: IpAddr) {
+    if let Some(count) = taken.get_mut(&network) {
+        *count -= 1;
+        if *count == 0 {
+            taken.remove(&network);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut taken = self.places.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = taken.get_mut(&self.network) {
-            *count -= 1;
-            if *count == 0 {
-                taken.remove(&self.network);
-            }
+        let mine = self.network.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(network) = mine.take() {
+            give_back(&mut self.places.taken.lock().unwrap_or_else(PoisonError::into_inner), network);
         }
     }
 }
@@ -85,6 +112,20 @@ mod tests {
             assert!(places.take(address(third)).is_some(), "{third}: a place was given back");
         }
         assert!(places.taken.lock().unwrap().is_empty(), "nobody is remembered who has left");
+    }
+
+    #[test]
+    fn a_place_of_a_proxy_is_whoever_it_stands_for() {
+        let places = Places::new(4, 1);
+        let (one, other) = (places.take_unnamed().unwrap(), places.take_unnamed().unwrap());
+        assert!(places.taken.lock().unwrap().is_empty(), "a proxy itself has no limit");
+        assert!(one.count_for(address("192.0.2.1")) && one.count_for(address("192.0.2.1")));
+        assert!(!other.count_for(address("192.0.2.1")));
+        assert!(places.take(address("192.0.2.1")).is_none());
+        assert!(one.count_for(address("192.0.2.2")), "its next request is another viewer's");
+        assert!(other.count_for(address("192.0.2.1")));
+        drop((one, other));
+        assert!(places.taken.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{
 const PLAY_KEY: &str = "play-key-of-the-test-77aa00fe";
 
 /// Viewers need a key, and may try as often as the limit says within a second.
-fn config(failed_keys: u32) -> String {
+pub fn config(failed_keys: u32) -> String {
     format!(
         "[auth.play]\nenabled = true\nkey = \"{PLAY_KEY}\"\n\
          [limits]\nfailed_keys = {failed_keys}\nfailed_keys_ban = \"2s\"\n"
@@ -21,7 +21,7 @@ fn config(failed_keys: u32) -> String {
 }
 
 /// `txSecret` and `txTime` that let a viewer of `stream` in for `valid_s` seconds.
-fn key(stream: &str, valid_s: i64) -> String {
+pub fn key(stream: &str, valid_s: i64) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
     let tx_time = format!("{:08x}", now + valid_s);
     let digest = Md5::digest(format!("{PLAY_KEY}{stream}{tx_time}"));

@@ -10,6 +10,7 @@
 mod admission;
 mod api;
 mod command_line;
+mod delivery;
 mod hostile;
 mod live;
 mod media;
@@ -22,4 +23,5 @@ mod raw;
     reason = "made for the tests of whole broadcasts; these need a part of it"
 )]
 mod support;
+mod viewers;
 mod websocket;

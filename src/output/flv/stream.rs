@@ -40,7 +40,7 @@ impl Stream {
             ready: VecDeque::new(),
             tracks: None,
             over: false,
-            viewer: Viewer::new(&call.server, broadcast, protocol, call.peer),
+            viewer: Viewer::new(&call.server, broadcast, protocol, call.address),
         }
     }
 
