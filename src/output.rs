@@ -128,7 +128,8 @@ pub fn play_key(call: &Call, app: &App, stream: &Stream) -> Result<(), Problem> 
     }
     if access.is_shut_out(address) {
         let detail = "too many wrong keys; wait a minute";
-        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_keys", detail));
+        return Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_keys", detail)
+            .with_header(header::RETRY_AFTER, "60"));
     }
     access.play(app, stream, call.query()).map_err(|error| {
         access.refused(address);

@@ -89,6 +89,8 @@ impl Content<'_> {
                 }
                 Range::Outside => {
                     *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+                    // The next range may be within it: the refusal must not stand in caches for what is here.
+                    response.headers_mut().insert(header::CACHE_CONTROL, cache_control(Cache::No));
                     if let Ok(value) = HeaderValue::from_str(&format!("bytes */{total}")) {
                         response.headers_mut().insert(header::CONTENT_RANGE, value);
                     }
