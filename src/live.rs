@@ -55,6 +55,11 @@ const READER_LAG_MS: i64 = 30_000;
 /// Frames, blocks or cuts in a ring: what each costs beside its bytes, at 300 a second for [`READER_LAG_MS`].
 const ENTRIES: usize = 10_000;
 
+/// Number of a broadcast's first segment. hls.js 1.7.4 takes a part of segment 0 for a part of none: with each one that it
+/// appends it counts what it has of that segment as lost, and loads its parts over and over. The first viewers stood still
+/// for 5 s, with 200 requests a second.
+const FIRST_SEGMENT: u64 = 1;
+
 /// The media of one broadcast.
 pub struct Live {
     ingest: Mutex<Ingest>,
@@ -95,6 +100,7 @@ impl Live {
                 entries: ENTRIES,
             },
         };
+        past.segmenter.next_segment = past.segmenter.next_segment.max(FIRST_SEGMENT);
         let mut window = Window::new(kaibo_hls::Config {
             window: Span::from_millis(settings.hls.window.as_millis()),
             discontinuity: past.discontinuity,

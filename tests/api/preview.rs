@@ -90,7 +90,7 @@ fn a_replay_that_is_not_public_takes_a_token_and_nobody_is_told_of_it() {
     let is_private = |server: &Kaibo| {
         assert_eq!(code(server, &replay), (403, "replay_private".into()));
         assert_eq!(status(server)["replay"], Value::Null);
-        let segment = replay.replace(".m3u8", "/0.m4s");
+        let segment = replay.replace(".m3u8", "/1.m4s");
         assert_eq!(code(server, &segment), (403, "replay_private".into()));
     };
     is_private(&server);

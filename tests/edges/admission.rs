@@ -93,7 +93,7 @@ fn an_admitted_viewer_stays_admitted_to_this_broadcast() {
         if let Some(hint) = reply.text().split("#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"").nth(1) {
             addresses.push(hint.split('"').next().unwrap().to_owned());
             // A player adds what it waits for to the query that it was given.
-            for directives in ["&_HLS_msn=0", "&_HLS_msn=0&_HLS_part=1&_HLS_skip=YES"] {
+            for directives in ["&_HLS_msn=1", "&_HLS_msn=1&_HLS_part=1&_HLS_skip=YES"] {
                 let blocked = live.get(&format!("{playlist}{directives}"), &[]);
                 assert_eq!((blocked.status, blocked.header("cache-control")), (200, "private, max-age=12"));
                 assert!(blocked.text().contains(session) && !blocked.text().contains("_HLS_"));

@@ -139,7 +139,7 @@ fn every_address_of_a_broadcast_keeps_the_rules() {
         })
     };
     let segment = live.segment("m4s");
-    let blocked = format!("{}?_HLS_msn=0&_HLS_part=0", live.playlist);
+    let blocked = format!("{}?_HLS_msn=1&_HLS_part=0", live.playlist);
     for address in [
         address("/live/room.m3u8", PLAYLIST, "no-cache", Is::Changing),
         address("/live/room/ts.m3u8", PLAYLIST, "no-cache", Is::Changing),

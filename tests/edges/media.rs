@@ -39,7 +39,7 @@ fn every_kind_of_media_has_its_type_and_its_life_in_caches() {
         ("/live/room/ts.m3u8", PLAYLIST, "no-cache"),
         (&live.playlist, PLAYLIST, half_a_target_duration),
         (&live.ts_playlist, PLAYLIST, half_a_target_duration),
-        (&format!("{}?_HLS_msn=0&_HLS_part=1", live.playlist), PLAYLIST, six_target_durations),
+        (&format!("{}?_HLS_msn=1&_HLS_part=1", live.playlist), PLAYLIST, six_target_durations),
         (&live.segment("m4s"), "video/mp4", immutable),
         (&live.segment("m4s").replace(".m4s", ".1.m4s"), "video/mp4", immutable),
         (&live.segment("ts"), "video/mp2t", immutable),

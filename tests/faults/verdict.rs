@@ -24,7 +24,10 @@ const RATE: usize = 30;
 pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
     let (fmp4, ts) = (seen.fmp4.wait_for_end(), seen.ts.wait_for_end());
     for (viewer, url) in [(&fmp4, &seen.fmp4.url), (&ts, &seen.ts.url)] {
-        assert!(viewer.segments.keys().copied().eq(0..viewer.segments.len() as u64), "no number is left out");
+        assert!(
+            viewer.segments.keys().copied().eq(1..=viewer.segments.len() as u64),
+            "no number is left out"
+        );
         for (segment, bytes) in viewer.segments.values() {
             assert_same(&fetch(url, &segment.uri), bytes, &segment.uri);
         }

@@ -209,7 +209,7 @@ fn back(
 /// All the media that a viewer was given, in ffmpeg.
 fn check_media(server: &Kaibo, follower: &Follower, expected: usize, violations: &Violations) {
     let seen = follower.seen.lock().unwrap();
-    let whole = seen.segments.keys().copied().eq(0..seen.segments.len() as u64);
+    let whole = seen.segments.keys().copied().eq(1..=seen.segments.len() as u64);
     violations.unless(whole, "H3", || format!("numbers are left out: {:?}", seen.segments.keys()));
     let joints = seen.segments.values().filter(|kept| kept.segment.tagged).count();
     violations.unless(joints == expected, "L12", || {

@@ -23,7 +23,7 @@ fn an_encoder_that_stops_properly_ends_the_broadcast() {
         .unwrap();
     let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
     let ts = hls::Viewer::open(&server, "/live/room/ts.m3u8");
-    fmp4.wait_for_segment(1);
+    fmp4.wait_for_segment(2);
 
     encoder.quit();
     let stopped = Instant::now();

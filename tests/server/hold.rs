@@ -20,7 +20,7 @@ fn viewers_see_the_last_picture_until_the_encoder_is_back() {
     let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
     let ts = hls::Viewer::open(&server, "/live/room/ts.m3u8");
     let viewer = flv::Viewer::open(&server, "room");
-    fmp4.wait_for_segment(2);
+    fmp4.wait_for_segment(3);
 
     encoder.kill9();
     let away = server.wait_for_state("room", "interrupted", seconds(2));
@@ -76,11 +76,11 @@ fn the_picture_is_held_when_the_server_is_back_before_the_encoder() {
     let mut server = Kaibo::start(CONFIG);
     let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
     let began = server.wait_for_state("room", "live", seconds(10));
-    hls::Viewer::open(&server, "/live/room.m3u8").wait_for_segment(2);
+    hls::Viewer::open(&server, "/live/room.m3u8").wait_for_segment(3);
     encoder.kill9();
     server.wait_for_state("room", "interrupted", seconds(2));
     let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
-    fmp4.wait_for_segment(5);
+    fmp4.wait_for_segment(6);
     server.kill9();
     server.restart();
     let away = server.wait_for_state("room", "interrupted", seconds(5));
@@ -99,7 +99,7 @@ fn sound_alone_goes_on_in_silence() {
     let encoder = push::ffmpeg(&clip::audio_only(), &server.push_url("room"));
     server.wait_for_state("room", "live", seconds(10));
     let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
-    fmp4.wait_for_segment(1);
+    fmp4.wait_for_segment(2);
     encoder.kill9();
     assert_eq!(server.wait_for_state("room", "interrupted", seconds(2))["hold"], "picture");
     let last = *fmp4.seen().segments.last_key_value().unwrap().0;
@@ -122,7 +122,7 @@ fn a_picture_is_not_held_longer_than_is_wanted() {
     server.wait_for_state("room", "live", seconds(10));
     let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
     let viewer = flv::Viewer::open(&server, "room");
-    fmp4.wait_for_segment(1);
+    fmp4.wait_for_segment(2);
     encoder.kill9();
     assert_eq!(server.wait_for_state("room", "interrupted", seconds(2))["hold"], "picture");
     wait_until("the list idles", seconds(4), || server.broadcast("room")["hold"] == "idle");

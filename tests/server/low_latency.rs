@@ -86,7 +86,7 @@ fn mistakes_are_told_and_plain_lists_have_no_directives() {
     let text = http::get(&url, &[]).text();
     let (msn, part) = place(&hint(&Checker::default().observe(&text).unwrap()));
     for uri in
-        [format!("{msn}.{}.m4s", part + 5), format!("{}.0.m4s", msn + 3), "0.99.m4s".into(), "0.x.m4s".into()]
+        [format!("{msn}.{}.m4s", part + 5), format!("{}.0.m4s", msn + 3), "1.99.m4s".into(), "1.x.m4s".into()]
     {
         assert_eq!(http::get(&hls::beside(&url, &uri), &[]).status, 404, "{uri} was never announced");
     }
@@ -131,7 +131,7 @@ fn parts_go_on_after_a_resume_and_after_a_restart() {
     server.wait_for_state("room", "live", seconds(10));
     // It checks every reload, whole and as a delta, and fetches every part.
     let viewer = hls::Viewer::open(&server, "/live/room.m3u8");
-    viewer.wait_for_segment(8);
+    viewer.wait_for_segment(9);
     encoder.kill9();
     server.wait_for_state("room", "interrupted", seconds(3));
     let encoder = push(&server);
@@ -177,7 +177,7 @@ fn sound_alone_has_parts_too() {
     let _push = push::ffmpeg(&clip::audio_only(), &server.push_url("room"));
     server.wait_for_state("room", "live", seconds(10));
     let viewer = hls::Viewer::open(&server, "/live/room.m3u8");
-    let seen = viewer.wait_for_segment(3);
+    let seen = viewer.wait_for_segment(4);
     assert!(seen.parts.len() >= 6, "{:?}", seen.parts.keys());
     assert_eq!(seen.unlike_their_parts().1, [0; 0]);
 }

@@ -70,14 +70,14 @@ fn a_broadcast_goes_on_after_the_server_was_killed_or_stopped() {
         let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
         let began = server.wait_for_state("room", "live", seconds(10));
         let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
-        fmp4.wait_for_segment(2);
+        fmp4.wait_for_segment(3);
         began
     };
     // The checker looks at every reload, before, between and after.
     server.wait_for_state("room", "interrupted", seconds(5));
     let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
     let ts = hls::Viewer::open(&server, "/live/room/ts.m3u8");
-    let mut last = *fmp4.wait_for_segment(2).segments.last_key_value().unwrap().0;
+    let mut last = *fmp4.wait_for_segment(3).segments.last_key_value().unwrap().0;
     for times in 1..=2 {
         let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
         let back = server.wait_for_state("room", "live", seconds(10));
