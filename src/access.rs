@@ -163,6 +163,12 @@ impl Access {
         Some(format!("session={id}{signature}"))
     }
 
+    /// The same session for another `broadcast` that its viewer was let in to watch.
+    pub fn hls_session_beside(&self, app: &App, broadcast: &BroadcastId, session: &str) -> Option<String> {
+        let (id, _) = session.strip_prefix("session=")?.split_at_checked(SESSION_ID)?;
+        Some(format!("session={id}{}", session_signature(&self.doors(app).session_key, broadcast, id)))
+    }
+
     /// `query` is one that [`Access::hls_session`] made for this broadcast, or viewers need none.
     pub fn is_hls_session(&self, app: &App, broadcast: &BroadcastId, query: &str) -> bool {
         let doors = self.doors(app);

@@ -6,6 +6,7 @@ mod past;
 mod peer;
 mod privacy;
 mod prune;
+mod qualities;
 mod quota;
 mod status;
 mod unsaved;
@@ -26,11 +27,13 @@ use self::{
     handle::Command,
     past::Past,
     privacy::Privacy,
+    qualities::Groups,
     quota::{Quotas, Seat},
 };
 pub use self::{
     handle::{Change, Handle, Push},
     peer::{Peer, PushFacts},
+    qualities::stem,
     status::{About, BroadcastObject, Status},
 };
 
@@ -55,6 +58,7 @@ pub struct Broadcasts {
     by_name: DashMap<(App, Stream), Arc<Handle>>,
     by_id: DashMap<BroadcastId, Arc<Handle>>,
     past: Mutex<Past>,
+    groups: Groups,
     quotas: Quotas,
     privacy: Privacy,
 }

@@ -3,6 +3,7 @@
 mod audience;
 mod cache;
 mod cutting;
+mod group;
 mod hold;
 mod ingest;
 mod past;
@@ -31,6 +32,7 @@ use tokio::{sync::watch, task::JoinHandle, time::timeout};
 pub use self::{
     audience::Viewer,
     cutting::Recorded,
+    group::{Group, Member},
     ingest::{Pushed, is_entry},
     past::Past,
     shown::{Playlist, Shown},
@@ -63,6 +65,8 @@ const FIRST_SEGMENT: u64 = 1;
 /// The media of one broadcast.
 pub struct Live {
     ingest: Mutex<Ingest>,
+    /// Its place among other qualities of the same stream.
+    group: Option<Arc<Member>>,
     frames: Ring<Queued>,
     flv: Arc<Outlet<Flv>>,
     rtmp: Arc<Outlet<Rtmp>>,
@@ -85,7 +89,12 @@ pub struct Live {
 impl Live {
     /// The timeline of a new broadcast, or of one that goes on after a restart, and the task that cuts it into
     /// segments.
-    pub fn new(server: &Arc<Server>, settings: &config::App, mut past: Past) -> Arc<Self> {
+    pub fn new(
+        server: &Arc<Server>,
+        settings: &config::App,
+        group: Option<Arc<Member>>,
+        mut past: Past,
+    ) -> Arc<Self> {
         let limits = &server.settings().config.limits;
         let (frames, reader) =
             ring(Limits { bytes: limits.stream_buffer.0, millis: READER_LAG_MS, entries: ENTRIES });
@@ -117,7 +126,14 @@ impl Live {
             part: Span::from_millis(settings.hls.part.as_millis()),
         };
         let live = Arc::new(Self {
-            ingest: Mutex::new(Ingest::new(&mut past, frames, &settings.hls, server.metrics.clone())),
+            ingest: Mutex::new(Ingest::new(
+                &mut past,
+                frames,
+                group.clone(),
+                &settings.hls,
+                server.metrics.clone(),
+            )),
+            group,
             flv: Outlet::new(Flv::default(), gathering),
             rtmp: Outlet::new(Rtmp::default(), gathering),
             shown: watch::Sender::new(Arc::new(Shown::new(window.view(), false))),

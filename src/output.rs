@@ -140,8 +140,28 @@ pub fn play_key(call: &Call, app: &App, stream: &Stream) -> Result<(), Problem> 
 /// What the backend says to this viewer, where it is asked.
 pub async fn consent(call: &Call, protocol: gate::Protocol, broadcast: &Names<'_>) -> Result<(), Problem> {
     let Names { app, stream, id } = *broadcast;
+    ask(call, protocol, app, stream, Some(id.clone())).await
+}
+
+/// The same where several broadcasts are watched under the name.
+pub async fn consent_by_name(
+    call: &Call,
+    protocol: gate::Protocol,
+    app: &App,
+    stream: &Stream,
+) -> Result<(), Problem> {
+    ask(call, protocol, app, stream, None).await
+}
+
+async fn ask(
+    call: &Call,
+    protocol: gate::Protocol,
+    app: &App,
+    stream: &Stream,
+    id: Option<BroadcastId>,
+) -> Result<(), Problem> {
     let from = (call.address, call.query());
-    let question = Question::new(Action::Play, app, stream, protocol, from, Some(id.clone()));
+    let question = Question::new(Action::Play, app, stream, protocol, from, id);
     call.server.gate.ask(&call.server, question).await.of_play().map_err(|reason| {
         let detail = reason.unwrap_or_else(|| "you may not watch this".into());
         Problem::new(StatusCode::FORBIDDEN, "play_denied", detail)

@@ -95,7 +95,9 @@ pub fn spawn(
         Begin::Push | Begin::Api(..) => Past::default(),
     };
     let heard = past.heard();
-    let live = Live::new(server, settings, past);
+    let (endings, end) = (&settings.hls.qualities, past.timeline.end());
+    let group = server.broadcasts.groups.join(broadcast.app(), broadcast.stream(), endings, end);
+    let live = Live::new(server, settings, group, past);
     // At once: nobody is to see it as it was before the restart.
     let boot = match begin {
         Begin::Boot(_) => broadcast.handle(Event::Boot { heard }, server.clock.now()),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kaibo_broadcast::Secret;
+use kaibo_broadcast::{Secret, Stream};
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -93,10 +93,28 @@ fn sections(app: &App) -> Result<(), Fault> {
     // Apple asks for six segments at least.
     within("hls.window", hls.window, Duration(hls.segment.0 * 6), Duration::secs(600))?;
     within("hls.hold_max", hls.hold_max, Duration::secs(0), Duration::secs(20 * DAY))?;
+    qualities(&hls.qualities)?;
     within("flv.batch", flv.batch, Duration::secs(0), Duration::secs(1))?;
     within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
     within("record.retention", record.retention, Duration::secs(1), CENTURY)?;
     within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))
+}
+
+/// Endings of stream names, of which one name has one at the most.
+fn qualities(endings: &[String]) -> Result<(), Fault> {
+    let fault = |what| Err(Fault::new("hls.qualities", what));
+    if endings.len() > 8 {
+        return fault("more than 8 qualities");
+    }
+    for (at, ending) in endings.iter().enumerate() {
+        if ending.parse::<Stream>().is_err() {
+            return fault("an ending is made of A-Z, a-z, 0-9, _ and -");
+        }
+        if endings.iter().skip(at + 1).any(|other| other == ending) {
+            return fault("an ending stands there twice");
+        }
+    }
+    Ok(())
 }
 
 /// The backend is asked at an address, and knows who asks.

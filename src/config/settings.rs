@@ -280,6 +280,7 @@ section!(
         window: Duration = Duration::secs(30),
         hold: Hold = Hold::Picture,
         hold_max: Duration = Duration::secs(0),
+        qualities: Vec<String> = ["_sd", "_hd", "_uhd"].map(String::from).to_vec(),
     }
 );
 

@@ -52,10 +52,20 @@ impl Live {
     /// Cuts the frames into segments, for the live window and the recorder alike.
     pub(super) async fn cut(self: Arc<Self>, mut segmenter: Segmenter, recorded: Publisher<Recorded>) {
         let mut frames = self.frames.cursor(Start::Oldest);
-        let (mut batch, mut cuts, mut number) = (Vec::new(), Vec::new(), 0);
+        let (mut batch, mut cuts, mut number, mut run) = (Vec::new(), Vec::new(), 0, None);
         loop {
             match frames.next(&mut batch).await {
-                Next::Entries => batch.drain(..).for_each(|Queued(item)| segmenter.push(&item, &mut cuts)),
+                Next::Entries => {
+                    for Queued(item) in batch.drain(..) {
+                        if let Item::Frame(frame) = &item
+                            && run.replace(frame.run.number) != Some(frame.run.number)
+                            && let Some(beside) = self.group.as_ref().and_then(|group| group.beside(frame.dts))
+                        {
+                            segmenter.cut_beside(beside, frame.dts, &mut cuts);
+                        }
+                        segmenter.push(&item, &mut cuts);
+                    }
+                }
                 Next::Lagged { skipped } => {
                     tracing::warn!(
                         skipped,
@@ -64,6 +74,9 @@ impl Live {
                     segmenter.push(&Item::Break, &mut cuts);
                 }
                 Next::End => break,
+            }
+            if let Some(group) = &self.group {
+                group.note_cuts(&cuts);
             }
             for cut in &cuts {
                 number += 1;

@@ -142,6 +142,7 @@ impl Ingest {
 
     /// It is no media of a publisher: nothing is to be said of its health.
     fn show_filler(&mut self) {
+        self.note_end();
         for frame in self.made.drain(..) {
             if let Some(frames) = &self.frames {
                 frames.push(Queued(Item::Frame(Arc::new(frame))));

@@ -6,7 +6,7 @@ use kaibo_broadcast::Epoch;
 use kaibo_hub::Publisher;
 use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, TrackId, Tracks, UnixMillis};
 
-use super::{Past, hold::Hold, preview::Preview};
+use super::{Member, Past, hold::Hold, preview::Preview};
 use crate::{
     access::unix_now,
     config,
@@ -21,6 +21,8 @@ pub struct Ingest {
     /// It has not sent a sample to begin with.
     opening: bool,
     pub(super) timeline: Timeline,
+    /// Its place among other qualities of the same stream.
+    pub(super) group: Option<Arc<Member>>,
     health: Health,
     tracks: Option<Arc<Tracks>>,
     /// The push whose media is not public now.
@@ -65,6 +67,7 @@ impl Ingest {
     pub fn new(
         past: &mut Past,
         frames: Publisher<Queued>,
+        group: Option<Arc<Member>>,
         settings: &config::Hls,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -72,6 +75,7 @@ impl Ingest {
             open: None,
             opening: false,
             timeline: std::mem::take(&mut past.timeline),
+            group,
             health: Health::new(),
             tracks: past.tracks.take(),
             unseen: None,
@@ -102,14 +106,18 @@ impl Ingest {
         if self.open != Some(epoch) {
             return self.look_at(epoch, sample, now);
         }
-        if self.opening && !is_entry(&sample) {
+        if self.opening && !(is_entry(&sample) && self.has_place(&sample, now)) {
             return;
         }
         (self.opening, self.newest) = (false, now);
+        let (track, input_ms) = (sample.packet.track, sample.packet.time_ms);
         if !self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &sample.tracks)) {
             self.tracks = Some(sample.tracks.clone());
         }
         self.timeline.push(sample, now, &mut self.made);
+        if let Some(group) = &self.group {
+            group.note(self.timeline.mark(track, input_ms, now), self.timeline.end());
+        }
         self.metrics.ingest_frames.inc_by(self.made.len() as u64);
         self.publish(now);
     }
@@ -126,6 +134,7 @@ impl Ingest {
         let now = UnixMillis(unix_now().0);
         self.timeline.end_run(now, &mut self.made);
         self.publish(now);
+        self.note_end();
         // Nothing is pushed, so there is nothing to be said of its health.
         self.health = Health::new();
         if let Some(frames) = &self.frames {
@@ -140,6 +149,9 @@ impl Ingest {
         self.unseen = None;
         self.let_go();
         self.frames = None;
+        if let Some(group) = &self.group {
+            group.leave();
+        }
     }
 
     /// The newest decoder parameters.
@@ -165,6 +177,20 @@ impl Ingest {
         let unseen = self.unseen.as_mut()?;
         let preview = unseen.preview.get_or_insert_with(|| Preview::new(gathering));
         Some((preview, unseen.tracks.clone()))
+    }
+
+    /// Without a publisher its media has come to where it is now.
+    pub(super) fn note_end(&self) {
+        if let Some(group) = &self.group {
+            group.pause(self.timeline.end());
+        }
+    }
+
+    /// A run may begin with `first`. Among other qualities that is where those are, once that is behind its own end.
+    fn has_place(&mut self, first: &Sample, now: UnixMillis) -> bool {
+        let Some(group) = &self.group else { return true };
+        let place = group.place(&first.packet, &self.timeline, now);
+        place.inspect(|place| self.timeline.begin_at(*place)).is_some()
     }
 
     fn look_at(&mut self, epoch: Epoch, sample: Sample, now: UnixMillis) {

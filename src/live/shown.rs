@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use kaibo_hls::{Format, View, Wanted};
+use kaibo_hls::{Format, Report, View, Wanted};
 
 use crate::output::{etag, gzip};
 
@@ -29,9 +29,21 @@ impl Shown {
         Self { view, closed, playlists: Default::default() }
     }
 
-    /// The media playlist, once there is a segment; `query` goes to every address in it.
-    pub fn playlist(&self, format: Format, delta: bool, query: &str) -> Option<Playlist> {
-        let render = || self.view.playlist(Wanted { format, delta, query, reports: &[] }).map(Bytes::from);
+    /// The media playlist, once there is a segment; `query` goes to every address in it. `reports` says how far other
+    /// renditions are, by their addresses: at the moment that the list is first asked for.
+    pub fn playlist(
+        &self,
+        format: Format,
+        delta: bool,
+        query: &str,
+        reports: impl FnOnce() -> Vec<(String, (u64, u32))>,
+    ) -> Option<Playlist> {
+        let render = || {
+            let reports = if format == Format::Fmp4 { reports() } else { Vec::new() };
+            let reports: Vec<_> =
+                reports.iter().map(|(uri, newest)| Report { uri, newest: *newest }).collect();
+            self.view.playlist(Wanted { format, delta, query, reports: &reports }).map(Bytes::from)
+        };
         if !query.is_empty() {
             // A viewer's own playlist is not worth compressing: it is used once.
             return render().map(|text| Playlist { etag: etag(&text), text, gzip: None });

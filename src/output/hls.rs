@@ -1,5 +1,7 @@
 //! HLS: the live playlists, the segments and parts they list, from memory; and those who wait for what comes next.
 
+mod qualities;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -44,6 +46,11 @@ pub async fn multivariant(
     let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
         return Err(Problem::not_found());
     };
+    let settings = call.server.app_settings(app.as_str());
+    let members = call.server.broadcasts.qualities(&app, &stream, &settings.hls.qualities);
+    if !members.is_empty() {
+        return qualities::answer(call, &app, &stream, &members, format).await;
+    }
     let broadcast = named(call, &app, &stream)?;
     shown(&broadcast)?;
     play_key(call, &app, &stream)?;
@@ -145,7 +152,8 @@ async fn playlist(
     let now = reload(broadcast, &directives, now).await?;
     // An invalid query was refused above; where everybody may watch there is none to hand on.
     let query = if call.server.access.play_is_guarded(broadcast.app()) { query } else { "" };
-    let Some(Playlist { text, gzip, etag }) = now.playlist(format, directives.delta, query) else {
+    let reports = || qualities::reports(call, broadcast, &now);
+    let Some(Playlist { text, gzip, etag }) = now.playlist(format, directives.delta, query, reports) else {
         return Err(no_segment_yet());
     };
     let target_duration = now.view.target_duration().unwrap_or(1);

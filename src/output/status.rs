@@ -39,7 +39,7 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
         return Err(Problem::not_found());
     };
     if !call.header(header::ACCEPT).contains("text/event-stream") {
-        let status = call.server.broadcasts.named_status(&app, &name);
+        let status = viewed(&call.server, &app, &name);
         let text = Bytes::from(document(status.as_deref()).to_string());
         let json =
             Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None };
@@ -53,6 +53,10 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
         *response.body_mut() = Body::Status(Stream::new(call, app, name));
     }
     Ok(response)
+}
+
+fn viewed(server: &Server, app: &App, name: &Name) -> Option<Arc<Status>> {
+    server.broadcasts.viewed_status(app, name, &server.app_settings(app.as_str()).hls.qualities)
 }
 
 fn document(status: Option<&Status>) -> serde_json::Value {
@@ -102,7 +106,7 @@ async fn tell(server: Arc<Server>, app: App, name: Name, events: mpsc::Sender<By
     let (mut said, mut at) = (String::new(), Instant::now());
     loop {
         let changes = server.broadcasts.named(&app, &name).map(|broadcast| broadcast.watch());
-        let text = document(server.broadcasts.named_status(&app, &name).as_deref()).to_string();
+        let text = document(viewed(&server, &app, &name).as_deref()).to_string();
         let event = match text == said {
             true if at.elapsed() < BEAT => None,
             // A comment.

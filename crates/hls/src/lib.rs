@@ -15,7 +15,7 @@ mod uris;
 mod view;
 mod window;
 
-pub use multivariant::{Rates, multivariant};
+pub use multivariant::{Rates, Variant, multivariant};
 pub use playlist::{Entry, Kind, LowLatency, Playlist, Report};
 pub use reload::{BadDirective, Directives, without_directives};
 pub use uris::{Format, Uris};

@@ -47,22 +47,34 @@ fn rate(bytes: usize, duration: Span) -> u64 {
     (bytes as u64).saturating_mul(8_000_000).div_ceil(micros)
 }
 
-/// A multivariant playlist with one variant at `uri`.
-pub fn multivariant(uri: &str, tracks: &Tracks, rates: Rates) -> String {
-    let mut text = String::new();
-    // Writing into a `String` cannot fail.
-    let _ = write(&mut text, uri, tracks, rates);
+/// One form in which a stream can be played.
+#[derive(Clone, Copy, Debug)]
+pub struct Variant<'a> {
+    /// Its media playlist.
+    pub uri: &'a str,
+    /// Its decoder parameters.
+    pub tracks: &'a Tracks,
+    /// Its bit rates.
+    pub rates: Rates,
+}
+
+/// A multivariant playlist with `variants` in their order: a player may begin with the first.
+pub fn multivariant<'a>(variants: impl IntoIterator<Item = Variant<'a>>) -> String {
+    let mut text = String::from("#EXTM3U\n");
+    for variant in variants {
+        // Writing into a `String` cannot fail.
+        let _ = write(&mut text, variant);
+    }
     text
 }
 
-fn write(out: &mut String, uri: &str, tracks: &Tracks, rates: Rates) -> fmt::Result {
+fn write(out: &mut String, Variant { uri, tracks, rates }: Variant<'_>) -> fmt::Result {
     let video = tracks.video.as_ref();
     let codecs: Vec<&str> = video
         .map(|video| &*video.codecs)
         .into_iter()
         .chain(tracks.audio.as_ref().map(|audio| &*audio.codecs))
         .collect();
-    writeln!(out, "#EXTM3U")?;
     write!(out, "#EXT-X-STREAM-INF:BANDWIDTH={},AVERAGE-BANDWIDTH={}", rates.peak, rates.average)?;
     write!(out, ",CODECS=\"{}\"", codecs.join(","))?;
     if let Some(video) = video {

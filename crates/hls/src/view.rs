@@ -6,7 +6,7 @@ use kaibo_container::segment::{Part, SegmentHead};
 use kaibo_media::{Span, Tracks};
 
 use crate::{
-    multivariant::{Rates, multivariant},
+    multivariant::{Rates, Variant, multivariant},
     playlist::{Entry, Kind, LowLatency, Playlist, Report, SKIP_BOUNDARY},
     uris::{Format, Uris},
     window::{Position, Segment, entry},
@@ -106,7 +106,8 @@ impl View {
     /// The multivariant playlist, none before the first segment: one variant at `uri`, described by the newest segment
     /// and the rates of the form that it leads to.
     pub fn multivariant(&self, format: Format, uri: &str) -> Option<String> {
-        Some(multivariant(uri, self.tracks()?, self.rates(format)?))
+        let variant = Variant { uri, tracks: self.tracks()?, rates: self.rates(format)? };
+        Some(multivariant([variant]))
     }
 
     /// Decoder parameters of the newest segment.

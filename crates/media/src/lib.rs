@@ -21,5 +21,5 @@ pub use health::{Health, HealthReport, Warning};
 pub use nal::NalError;
 pub use packet::{Input, Packet, Sample};
 pub use time::{Span, Timestamp, UnixMillis};
-pub use timeline::{Edge, Repairs, Timeline};
+pub use timeline::{Edge, Mark, Place, Repairs, Timeline};
 pub use tracks::{AudioCodec, AudioTrack, Tracks, VideoCodec, VideoTrack};

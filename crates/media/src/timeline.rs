@@ -6,9 +6,11 @@
 mod clock;
 mod grid;
 mod held;
+mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use self::shared::{Mark, Place};
 use self::{
     clock::{Anchor, Wire},
     grid::Grid,
@@ -63,6 +65,8 @@ pub struct Timeline {
     next_run: u32,
     /// Where the next run may begin at the earliest.
     floor: Timestamp,
+    /// Where the next run is to begin, if it can.
+    wanted: Option<Place>,
     begun: bool,
     video: Video,
     audio: Audio,
@@ -109,9 +113,37 @@ impl Timeline {
     /// A publisher came, or came back: its first frame begins a new run, right behind the last.
     pub fn begin_run(&mut self) {
         self.begun = false;
+        self.wanted = None;
         self.held = None;
         self.video.wire = None;
         self.audio.wire = None;
+    }
+
+    /// `first`, the frame that is about to begin a run, can be at `place`: nothing that was comes later.
+    pub fn has_room(&self, first: &Packet, place: Place) -> bool {
+        place.at - Span::from_millis(first_shift(first).max(0)) >= self.end_shown(Span::from_millis(first_delay(first)))
+    }
+
+    /// The first frame of the run that begins next is to be at `place`, if there is room for it; else the run begins
+    /// right behind the last.
+    pub fn begin_at(&mut self, place: Place) {
+        self.wanted = Some(place);
+    }
+
+    /// The frame of `track` and input time `input_ms` that was pushed last and arrived at `now`, for others to find their
+    /// place by. None while it is not clear where the input clock has jumped to.
+    pub fn mark(&self, track: TrackId, input_ms: u32, now: UnixMillis) -> Option<Mark> {
+        let (wire, anchor) = match track {
+            TrackId::Video => (self.video.wire?, self.video.anchor?),
+            TrackId::Audio => (self.audio.wire?, self.audio.anchor?),
+            TrackId::Data => return None,
+        };
+        if !self.begun || self.held.is_some() {
+            return None;
+        }
+        let at = Timestamp::from_millis(wire.time() + anchor.offset);
+        let place = Place { at, wall: self.run.wall_at(at) };
+        Some(Mark { input_ms, place, arrived: now })
     }
 
     /// The publisher went: gives out what was held back to see where a jump of its clock leads.
@@ -144,7 +176,7 @@ impl Timeline {
 
     /// The same in a run of their own, which begins at the wall clock's `now`.
     pub fn edge_of_next_run(&mut self, now: UnixMillis) -> Edge {
-        let start = self.next_run(Span::ZERO, now);
+        let start = self.next_run(Span::ZERO, None, now);
         self.begun = false;
         Edge { run: self.run, picture: start, shown: start, sound: start }
     }
@@ -248,7 +280,9 @@ impl Timeline {
     fn start_run(&mut self, firsts: &[(&Packet, i64)], now: UnixMillis) {
         let picture = firsts.iter().find(|(packet, _)| packet.track == TrackId::Video);
         let delay = picture.map_or(0, |(first, _)| first_delay(first));
-        let start = self.next_run(Span::from_millis(delay), now).as_millis();
+        let ahead = Span::from_millis(picture.map_or(0, |(first, _)| first_shift(first)).max(0));
+        let wanted = self.wanted.take().map(|place| Place { at: place.at - ahead, wall: place.wall + -ahead });
+        let start = self.next_run(Span::from_millis(delay), wanted, now).as_millis();
         self.begun = true;
         (self.video.anchor, self.audio.anchor) = (None, None);
         self.video.shift = picture.map_or(0, |(first, _)| first_shift(first));
@@ -260,12 +294,14 @@ impl Timeline {
         }
     }
 
-    /// Begins the next run, whose first picture is shown `delay` after the beginning; answers with that.
-    fn next_run(&mut self, delay: Span, now: UnixMillis) -> Timestamp {
+    /// Begins the next run, whose first picture is shown `delay` after the beginning: at the `wanted` place, if that is
+    /// free. Answers with the beginning.
+    fn next_run(&mut self, delay: Span, wanted: Option<Place>, now: UnixMillis) -> Timestamp {
         let end = self.end_shown(delay);
         let early = Timestamp::from_millis(end.as_millis()) < end;
-        let start = Timestamp::from_millis(end.as_millis() + i64::from(early));
-        self.run = Run { number: self.next_run, start, wall: now };
+        let behind = Place { at: Timestamp::from_millis(end.as_millis() + i64::from(early)), wall: now };
+        let Place { at: start, wall } = wanted.filter(|place| place.at >= end).unwrap_or(behind);
+        self.run = Run { number: self.next_run, start, wall };
         self.next_run = self.next_run.saturating_add(1);
         self.floor = start;
         start

@@ -54,6 +54,16 @@ impl Assembly {
         }
     }
 
+    /// Nothing was numbered yet, now or before a restart.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.made_from.is_none() && self.next_segment == 0
+    }
+
+    /// Of a fresh broadcast: the numbers of its first segment.
+    pub(super) fn number_from(&mut self, segment: u64, discontinuity: u64) {
+        (self.next_segment, self.discontinuity) = (segment, discontinuity);
+    }
+
     pub(super) fn open(&self) -> Option<&Open> {
         self.open.as_ref()
     }

@@ -31,6 +31,16 @@ impl Lengths {
         self.target.map_or(self.segment, |target| self.segment.min(seconds(target)))
     }
 
+    /// The same for a stream whose target duration is `target`.
+    pub(super) fn aim_beside(&self, target: Option<u32>) -> Span {
+        Self::new(self.segment, target).aim()
+    }
+
+    /// Takes over a target duration that another stream has.
+    pub(super) fn take_target(&mut self, target: Option<u32>) {
+        self.target = self.target.or(target);
+    }
+
     /// No segment may be longer than this.
     pub(super) fn limit(&self) -> Span {
         self.target.map_or(self.segment.max(LONGEST_FIRST), seconds) + ROUNDING

@@ -74,6 +74,21 @@ pub struct Resume {
     pub part_target: Option<Span>,
 }
 
+/// How a stream is cut that shows the same as this one, at the time where this one begins or goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// Number of the segment that is being made there.
+    pub number: u64,
+    /// Its discontinuity sequence number.
+    pub discontinuity: u64,
+    /// Where it began.
+    pub start: Timestamp,
+    /// The target duration, once it is known.
+    pub target_duration: Option<u32>,
+    /// The part target, once it is known.
+    pub part_target: Option<Span>,
+}
+
 /// Cuts the frames of one broadcast.
 #[derive(Debug)]
 pub struct Segmenter {
@@ -81,6 +96,8 @@ pub struct Segmenter {
     lengths: Lengths,
     assembly: Assembly,
     flow: Option<Flow>,
+    /// By how much the segment that is being made counts as longer than it is, see [`Segmenter::cut_beside`].
+    missing: Span,
     fault: Option<fmp4::Error>,
 }
 
@@ -94,7 +111,25 @@ impl Segmenter {
             lengths: Lengths::new(segment, resume.target_duration),
             assembly: Assembly::new(resume),
             flow: None,
+            missing: Span::ZERO,
             fault: None,
+        }
+    }
+
+    /// The next frame begins a run at `at`, and is to be cut where another stream of the same pictures is: its first
+    /// segment ends with the one there. A broadcast of which nothing was cut yet takes over that one's numbers and
+    /// targets, too.
+    pub fn cut_beside(&mut self, beside: Beside, at: Timestamp, out: &mut Vec<Cut>) {
+        self.close(None, out);
+        self.flow = None;
+        let behind = at - beside.start;
+        // A keyframe that is due there begins the segment that comes next.
+        let is_next = behind + TICK >= self.lengths.aim_beside(beside.target_duration);
+        self.missing = if is_next { Span::ZERO } else { behind.max(Span::ZERO) };
+        if self.assembly.is_fresh() {
+            self.assembly.number_from(beside.number.saturating_add(u64::from(is_next)), beside.discontinuity);
+            self.lengths.take_target(beside.target_duration);
+            self.part.take(beside.part_target);
         }
     }
 
@@ -269,7 +304,7 @@ impl Segmenter {
             || open.frames + flow.video.len() + flow.audio.len() > SEGMENT_FRAMES;
         if frame.keyframe {
             self.lengths.keyframe(start);
-            segment |= self.lengths.due(elapsed, queue.half_frame());
+            segment |= self.lengths.due(elapsed + self.missing, queue.half_frame());
         }
         // Where frames jitter so much that the part would be too short, it is cut within this one.
         let part = end - open.part_start > self.part.longest() + TICK && progress >= self.part.least()
@@ -299,7 +334,8 @@ impl Segmenter {
     }
 
     fn end_segment(&mut self, out: &mut Vec<Cut>) {
-        self.assembly.end(|duration| self.lengths.target(duration), self.part.longest(), out);
+        let missing = std::mem::take(&mut self.missing);
+        self.assembly.end(|duration| self.lengths.target(duration + missing), self.part.longest(), out);
     }
 
     /// Ends part and segment where nothing follows, or nothing before `next`: with the usual duration of the last

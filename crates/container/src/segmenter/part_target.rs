@@ -27,6 +27,13 @@ impl PartTarget {
         Self { span: decided.unwrap_or(configured), frozen: decided.is_some() }
     }
 
+    /// Takes over one that another stream decided.
+    pub(super) fn take(&mut self, decided: Option<Span>) {
+        if let Some(span) = decided.filter(|_| !self.frozen) {
+            *self = Self { span, frozen: true };
+        }
+    }
+
     /// No part is longer.
     pub(super) fn longest(&self) -> Span {
         self.span

@@ -117,6 +117,10 @@ impl Window {
     }
 
     fn begin(&mut self, head: &Arc<SegmentHead>) -> Result<(), Misplaced> {
+        if self.due.is_none() && head.discontinuity > self.discontinuity.saturating_add(1) {
+            // The first of all may have any: it goes by what its other qualities have.
+            self.discontinuity = head.discontinuity;
+        }
         let (number, found, before) = (head.number, head.discontinuity, self.discontinuity);
         if let Some(open) = &self.open {
             return Err(Misplaced::Nested { number, open: open.head.number });

@@ -1,11 +1,36 @@
 //! What a player learns before it asks for media.
 
-use kaibo_hls::{Config, Format, Rates, Window, multivariant};
+use kaibo_hls::{Config, Format, Rates, Variant, Window};
 use kaibo_media::{Span, Tracks};
 
 use crate::cuts::{Segmenter, Shape, tracks};
 
 const RATES: Rates = Rates { peak: 3_500_000, average: 3_160_000 };
+
+fn multivariant(uri: &str, tracks: &Tracks, rates: Rates) -> String {
+    kaibo_hls::multivariant([Variant { uri, tracks, rates }])
+}
+
+#[test]
+fn several_qualities_stand_in_their_order() {
+    let mut small = tracks();
+    small.video.as_mut().unwrap().width = 640;
+    let rates = Rates { peak: 900_000, average: 800_000 };
+    let variants = [
+        Variant { uri: "a_sd/b1/live.m3u8", tracks: &small, rates },
+        Variant { uri: "a_hd/b2/live.m3u8", tracks: &tracks(), rates: RATES },
+    ];
+    assert_eq!(
+        kaibo_hls::multivariant(variants),
+        "#EXTM3U\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=900000,AVERAGE-BANDWIDTH=800000,CODECS=\"avc1.640028,mp4a.40.2\",\
+         RESOLUTION=640x1080,FRAME-RATE=29.970\n\
+         a_sd/b1/live.m3u8\n\
+         #EXT-X-STREAM-INF:BANDWIDTH=3500000,AVERAGE-BANDWIDTH=3160000,CODECS=\"avc1.640028,mp4a.40.2\",\
+         RESOLUTION=1920x1080,FRAME-RATE=29.970\n\
+         a_hd/b2/live.m3u8\n"
+    );
+}
 
 #[test]
 fn picture_and_sound() {
