@@ -17,7 +17,13 @@ pub struct Groups(Mutex<HashMap<(App, Stream), Weak<Group>>>);
 
 impl Groups {
     /// The place of a broadcast in its group, if its name has one of `endings`. Its media goes on from `end`.
-    pub fn join(&self, app: &App, stream: &Stream, endings: &[String], end: Timestamp) -> Option<Arc<Member>> {
+    pub fn join(
+        &self,
+        app: &App,
+        stream: &Stream,
+        endings: &[String],
+        end: Timestamp,
+    ) -> Option<Arc<Member>> {
         let stem = stem(stream, endings)?;
         let mut groups = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         groups.retain(|_, group| group.strong_count() > 0);
@@ -47,10 +53,7 @@ impl Broadcasts {
             .filter(|member| stem(member, endings).as_ref() == Some(name))
             .filter_map(|member| self.named(app, &member))
             .filter(|member| {
-                matches!(
-                    member.status().state,
-                    State::Live | State::Interrupted { .. } | State::Paused
-                )
+                matches!(member.status().state, State::Live | State::Interrupted { .. } | State::Paused)
             })
             .collect()
     }
@@ -84,9 +87,13 @@ mod tests {
     #[test]
     fn a_quality_is_known_by_the_ending_of_its_name() {
         let endings = ["_sd", "_hd", "_full_hd"].map(String::from);
-        for (stream, expected) in
-            [("room_sd", Some("room")), ("room_full_hd", Some("room")), ("room", None), ("_sd", None), ("a_sdx", None)]
-        {
+        for (stream, expected) in [
+            ("room_sd", Some("room")),
+            ("room_full_hd", Some("room")),
+            ("room", None),
+            ("_sd", None),
+            ("a_sdx", None),
+        ] {
             assert_eq!(stem(&name(stream), &endings), expected.map(name), "{stream}");
         }
         assert_eq!(stem(&name("room_sd"), &[]), None);

@@ -59,7 +59,8 @@ impl Live {
                     for Queued(item) in batch.drain(..) {
                         if let Item::Frame(frame) = &item
                             && run.replace(frame.run.number) != Some(frame.run.number)
-                            && let Some(beside) = self.group.as_ref().and_then(|group| group.beside(frame.dts))
+                            && let Some(beside) =
+                                self.group.as_ref().and_then(|group| group.beside(frame.dts))
                         {
                             segmenter.cut_beside(beside, frame.dts, &mut cuts);
                         }

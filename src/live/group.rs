@@ -76,7 +76,9 @@ impl Member {
             Place { at: Timestamp::from_millis(end.as_millis() + i64::from(early)), wall: now }
         };
         let place = match newest {
-            None => behind(members.states.values().map(|state| state.end).fold(timeline.end(), Timestamp::max)),
+            None => {
+                behind(members.states.values().map(|state| state.end).fold(timeline.end(), Timestamp::max))
+            }
             Some(mark) => {
                 let place = mark.place(first.time_ms, now);
                 match timeline.has_room(first, place) {

@@ -17,6 +17,7 @@ mod hostile;
 mod keys;
 mod low_latency;
 mod outputs;
+mod qualities;
 mod reload;
 mod replay;
 mod resume;

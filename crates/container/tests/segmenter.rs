@@ -8,7 +8,7 @@ use std::sync::Arc;
 use fmp4_streams::*;
 use kaibo_container::{
     segment::{Cut, Part, SegmentEnd, SegmentHead},
-    segmenter::{Config, Resume, Segmenter},
+    segmenter::{Beside, Config, Resume, Segmenter},
 };
 use kaibo_media::{AudioTrack, Frame, Item, Span, TrackId, Tracks, UnixMillis};
 
@@ -249,6 +249,68 @@ fn a_restart_goes_on_with_its_numbers() {
     assert_eq!(cutting.ends()[0].target_duration, 3);
     assert_eq!(cutting.ends()[0].part_target, Some(span(360)));
     assert!(cutting.parts().iter().all(|part| part.duration <= span(360)));
+}
+
+#[test]
+fn whoever_joins_another_stream_is_cut_where_that_one_is() {
+    // Segments of three seconds, of keyframes every 1.5 s; the other one comes in the middle of the third.
+    let mut reference = Cutting::new();
+    reference.play(&mut Publisher::new(h264()), 30.0, 0, 18_050, 45);
+    let beside = Beside {
+        number: reference.heads()[2].number,
+        discontinuity: 4,
+        start: reference.heads()[2].start,
+        target_duration: Some(reference.ends()[0].target_duration),
+        part_target: reference.ends()[0].part_target,
+    };
+    let mut joining = Cutting::new();
+    joining.segmenter.cut_beside(beside, ms(7500), &mut joining.cuts);
+    joining.play(&mut Publisher::new(h264()), 30.0, 7500, 18_050, 45);
+    let cut = |cutting: &Cutting| -> Vec<_> {
+        cutting.heads().iter().map(|head| (head.number, head.start)).collect()
+    };
+    assert_eq!(cut(&joining)[0], (2, ms(7500)));
+    assert_eq!(cut(&joining)[1..], cut(&reference)[3..]);
+    assert!(joining.heads().iter().all(|head| head.discontinuity == 4));
+    assert!(joining.ends().iter().all(|end| end.target_duration == 3));
+}
+
+#[test]
+fn a_keyframe_that_is_due_in_the_other_stream_begins_its_next_segment() {
+    let beside = Beside {
+        number: 7,
+        discontinuity: 0,
+        start: ms(14_000),
+        target_duration: Some(2),
+        part_target: None,
+    };
+    let mut joining = Cutting::new();
+    joining.segmenter.cut_beside(beside, ms(16_000), &mut joining.cuts);
+    joining.play(&mut Publisher::new(h264()), 30.0, 16_000, 20_050, 30);
+    assert_eq!(joining.heads()[0].number, 8);
+    assert_eq!(joining.durations(), [2000, 2000]);
+}
+
+#[test]
+fn whoever_comes_back_keeps_its_own_numbers() {
+    let mut publisher = Publisher::new(h264());
+    let mut cutting = Cutting::new();
+    cutting.play(&mut publisher, 30.0, 0, 4050, 30);
+    cutting.push(Item::Break);
+    let before = cutting.heads().last().unwrap().number;
+    publisher.run.number = 1;
+    let beside = Beside {
+        number: 40,
+        discontinuity: 0,
+        start: ms(80_000),
+        target_duration: Some(2),
+        part_target: None,
+    };
+    cutting.segmenter.cut_beside(beside, ms(81_000), &mut cutting.cuts);
+    cutting.play(&mut publisher, 30.0, 81_000, 86_050, 30);
+    let again: Vec<_> = cutting.heads().into_iter().filter(|head| head.start >= ms(81_000)).collect();
+    assert_eq!((again[0].number, again[0].discontinuity), (before + 1, 1));
+    assert_eq!(again[1].start, ms(82_000), "in line with the other stream from there on");
 }
 
 #[test]

@@ -140,8 +140,8 @@ fn nothing_of_what_a_quality_has_shown_already_is_shown_again() {
     hd.drop_out();
     // The others are late.
     sd.push(1000, 3000);
-    assert_eq!(hd.push(1000, 3000), None);
-    assert_eq!(hd.push(2000, 4000), None);
+    assert!(hd.push(1000, 3000).is_none());
+    assert!(hd.push(2000, 4000).is_none());
     assert_eq!(hd.push(3000, 5000).map(|frame| at(&frame).0), Some(3000));
 }
 
@@ -164,14 +164,8 @@ fn a_segment_of_another_is_found_by_its_time() {
     for number in 0..30 {
         let init = Arc::new(Init { number: 0, bytes: Bytes::new(), tracks: tracks() });
         let start = Timestamp::from_millis(number as i64 * 2000);
-        let head = SegmentHead {
-            number,
-            discontinuity: 1,
-            init,
-            start,
-            wall: UnixMillis(0),
-            independent: true,
-        };
+        let head =
+            SegmentHead { number, discontinuity: 1, init, start, wall: UnixMillis(0), independent: true };
         let end = SegmentEnd {
             number,
             duration: Span::from_millis(2000),

@@ -61,6 +61,7 @@ function startHls() {
   hls.attachMedia(video);
   hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
   window.rigLatency = () => hls.latency;
+  window.hls = hls;
 }
 
 const canvas = document.createElement('canvas');

@@ -44,6 +44,32 @@ fn ffmpeg_command(ffmpeg: &Path, clip: &Path) -> Command {
     command
 }
 
+/// One ffmpeg that encodes 160x90, 320x180 and 640x360 of the same pictures, a keyframe every second, and pushes each
+/// to its URL.
+pub fn three_sizes(urls: [String; 3]) -> Pusher {
+    let mut command = Command::new("ffmpeg");
+    command.args(["-hide_banner", "-nostdin", "-v", "info", "-re", "-f", "lavfi"]);
+    command.args(["-i", "testsrc2=size=640x360:rate=30", "-f", "lavfi", "-i", "sine=sample_rate=44100"]);
+    let x264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-pix_fmt", "yuv420p"];
+    for (size, url) in ["160:90", "320:180", "640:360"].into_iter().zip(urls) {
+        command.args(["-map", "0:v", "-map", "1:a", "-vf", &format!("scale={size}")]).args(x264);
+        command.args([
+            "-g",
+            "30",
+            "-keyint_min",
+            "30",
+            "-sc_threshold",
+            "0",
+            "-c:a",
+            "aac",
+            "-f",
+            "flv",
+            &url,
+        ]);
+    }
+    start(&mut command)
+}
+
 /// GStreamer with `rtmp2sink`, or with `rtmpsink`, which is librtmp's.
 pub fn gstreamer(sink: &str, clip: &Path, url: &str) -> Pusher {
     let source = format!("location={}", clip.display());

@@ -390,6 +390,40 @@ fn what_is_made_meanwhile_stands_between_the_last_frame_and_the_next_publisher()
 }
 
 #[test]
+fn a_run_begins_at_the_place_that_others_give_it_if_that_is_free() {
+    let (_, mut timeline) = Played::run(Stream::new(true, true, 90_000, 95_000));
+    let place = |at| Place { at: Timestamp::from_millis(at), wall: UnixMillis(7_000_000) };
+    for (at, is_free) in [(5100, true), (4900, false)] {
+        assert_eq!(timeline.has_room(&packet(TrackId::Video, 0), place(at)), is_free);
+    }
+    timeline.begin_run();
+    timeline.begin_at(place(9000));
+    let second = Played::go_on(&mut timeline, Stream::new(true, true, 0, 5000));
+    let run = second.runs()[0];
+    assert_eq!((run.start, run.wall), (place(9000).at, place(9000).wall));
+    assert_eq!(second.0[0].1.dts, run.start);
+    // What follows is nobody's place, and no older one either.
+    timeline.begin_at(place(2000));
+    timeline.begin_run();
+    let end = timeline.end();
+    let third = Played::go_on(&mut timeline, Stream::new(true, true, 0, 1000));
+    assert!(third.runs()[0].start - end < Span::from_millis(1));
+}
+
+#[test]
+fn a_mark_tells_where_a_frame_of_the_same_input_clock_lies() {
+    let (_, timeline) = Played::run(Stream::new(true, true, 90_000, 95_000));
+    let mark = timeline.mark(TrackId::Video, 94_960, UnixMillis(1_094_960)).unwrap();
+    assert_eq!(mark.place, Place { at: Timestamp::from_millis(4960), wall: UnixMillis(1_094_960) });
+    // 0.9 s late on the same clock; on another clock; over the wrap of the same.
+    let at = |input, now| mark.place(input, UnixMillis(now)).at.as_millis();
+    assert_eq!(at(95_000, 1_095_900), 5000);
+    assert_eq!(at(0, 1_095_900), 5900);
+    let last = Mark { input_ms: u32::MAX, ..mark };
+    assert_eq!(last.place(39, UnixMillis(1_095_000)).at.as_millis(), 5000);
+}
+
+#[test]
 fn a_publisher_that_comes_back_shows_nothing_before_what_was_shown() {
     // I P b b P b b: presentation 0 3 1 2 6 4 5, all two pictures late
     let composition = |index: usize| match index {
