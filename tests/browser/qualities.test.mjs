@@ -48,7 +48,7 @@ describe('three qualities', () => {
         return answer.ok && (await answer.text()).match(/EXT-X-STREAM-INF/g).length === 3;
       });
       // There is enough to begin with at any place.
-      await sleep(6000);
+      await sleep(2000);
       const page = await (await browser.newContext()).newPage();
       const query = new URLSearchParams({ player: 'hls17', url: server.url('/live/room.m3u8'), low });
       await page.goto(`${pages.at}/rig/page.html?${query}`);
@@ -56,7 +56,7 @@ describe('three qualities', () => {
       await until(20_000, width);
       await page.evaluate(() => (window.hls.currentLevel = 0));
       await until(20_000, async () => (await width()) === 160);
-      await sleep(5000);
+      await sleep(2000);
       await page.evaluate(() => window.rig.take());
       for (const [level, expected] of [
         [2, 640],
@@ -65,7 +65,7 @@ describe('three qualities', () => {
       ]) {
         await page.evaluate((next) => (window.hls.nextLevel = next), level);
         await until(20_000, async () => (await width()) === expected, `${expected} pixels wide`);
-        await sleep(3000);
+        await sleep(1500);
       }
       const { looks, events } = await page.evaluate(() => window.rig.take());
       assert.deepEqual(events.filter(({ fatal }) => fatal), []);
