@@ -114,6 +114,7 @@ impl Live {
             window: Span::from_millis(settings.hls.window.as_millis()),
             discontinuity: past.discontinuity,
             parts_from: past.segmenter.next_segment,
+            joins: group.is_some() && past.segmenter.next_segment == 0,
             ..kaibo_hls::Config::default()
         });
         for cut in &past.tail {

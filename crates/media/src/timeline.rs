@@ -121,7 +121,8 @@ impl Timeline {
 
     /// `first`, the frame that is about to begin a run, can be at `place`: nothing that was comes later.
     pub fn has_room(&self, first: &Packet, place: Place) -> bool {
-        place.at - Span::from_millis(first_shift(first).max(0)) >= self.end_shown(Span::from_millis(first_delay(first)))
+        place.at - Span::from_millis(first_shift(first).max(0))
+            >= self.end_shown(Span::from_millis(first_delay(first)))
     }
 
     /// The first frame of the run that begins next is to be at `place`, if there is room for it; else the run begins
@@ -281,7 +282,8 @@ impl Timeline {
         let picture = firsts.iter().find(|(packet, _)| packet.track == TrackId::Video);
         let delay = picture.map_or(0, |(first, _)| first_delay(first));
         let ahead = Span::from_millis(picture.map_or(0, |(first, _)| first_shift(first)).max(0));
-        let wanted = self.wanted.take().map(|place| Place { at: place.at - ahead, wall: place.wall + -ahead });
+        let wanted =
+            self.wanted.take().map(|place| Place { at: place.at - ahead, wall: place.wall + -ahead });
         let start = self.next_run(Span::from_millis(delay), wanted, now).as_millis();
         self.begun = true;
         (self.video.anchor, self.audio.anchor) = (None, None);

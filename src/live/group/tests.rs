@@ -164,8 +164,15 @@ fn a_segment_of_another_is_found_by_its_time() {
     for number in 0..30 {
         let init = Arc::new(Init { number: 0, bytes: Bytes::new(), tracks: tracks() });
         let start = Timestamp::from_millis(number as i64 * 2000);
-        let head =
-            SegmentHead { number, discontinuity: 1, init, start, wall: UnixMillis(0), independent: true };
+        let head = SegmentHead {
+            number,
+            discontinuity: 1,
+            init,
+            start,
+            wall: UnixMillis(0),
+            independent: true,
+            filler: false,
+        };
         let end = SegmentEnd {
             number,
             duration: Span::from_millis(2000),

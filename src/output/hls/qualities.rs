@@ -13,7 +13,7 @@ use crate::{
     gate::Protocol,
     http::{Body, Cache, Call, Content},
     live::Shown,
-    output::{consent_by_name, play_key},
+    output::{consent_by_name, etag, play_key},
     problem::Problem,
 };
 
@@ -58,7 +58,8 @@ pub async fn answer(
     let text =
         multivariant(variants.iter().map(|(uri, tracks, rates)| Variant { uri, tracks, rates: *rates }));
     let cache = if session.is_none() { Cache::Revalidate } else { Cache::No };
-    Ok(Content { kind: PLAYLIST, cache, etag: "", chunks: vec![text.into()], gzip: None }.answer(call))
+    let etag = if session.is_none() { etag(text.as_bytes()) } else { String::new() };
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text.into()], gzip: None }.answer(call))
 }
 
 /// Until every one has a segment, or one has and the others had their time.

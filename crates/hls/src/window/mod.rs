@@ -30,12 +30,20 @@ pub struct Config {
     /// The first segment whose parts are listed. What a recording gives back after a restart has lost their exact
     /// durations: those segments are listed as wholes, although their parts may still be fetched.
     pub parts_from: u64,
+    /// The first segment may have any discontinuity sequence number: the list goes by those of other renditions.
+    pub joins: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
         // 30 s listed and about as much that has left the list: 64 MiB are enough up to 8 Mbit/s.
-        Self { window: Span::from_millis(30_000), bytes: 64 << 20, discontinuity: 0, parts_from: 0 }
+        Self {
+            window: Span::from_millis(30_000),
+            bytes: 64 << 20,
+            discontinuity: 0,
+            parts_from: 0,
+            joins: false,
+        }
     }
 }
 
@@ -117,8 +125,7 @@ impl Window {
     }
 
     fn begin(&mut self, head: &Arc<SegmentHead>) -> Result<(), Misplaced> {
-        if self.due.is_none() && head.discontinuity > self.discontinuity.saturating_add(1) {
-            // The first of all may have any: it goes by what its other qualities have.
+        if self.due.is_none() && self.config.joins {
             self.discontinuity = head.discontinuity;
         }
         let (number, found, before) = (head.number, head.discontinuity, self.discontinuity);

@@ -237,6 +237,18 @@ fn a_broadcast_that_goes_on_after_a_restart_shows_its_discontinuity() {
 }
 
 #[test]
+fn a_list_that_joins_others_begins_with_their_numbers() {
+    let mut segmenter = Segmenter::new(4);
+    let mut segments: Vec<_> = (0..4).map(|_| segmenter.segment(&Shape::millis(2000))).collect();
+    segments.extend((0..2).map(|_| segmenter.segment(&Shape { away: Some(1), ..Shape::millis(2000) })));
+    let mut window = Window::new(Config { joins: true, ..Config::default() });
+    segments[5].iter().try_for_each(|cut| window.apply(cut)).unwrap();
+    let playlist = observe(&window);
+    assert_eq!((playlist.segments[0].number, playlist.segments[0].discontinuity), (5, 2));
+    assert!(window.view().playlist(TS).unwrap().contains("#EXT-X-DISCONTINUITY-SEQUENCE:2\n"));
+}
+
+#[test]
 fn cuts_that_do_not_follow_are_refused_and_change_nothing() {
     let (mut segmenter, mut window) = rolling(1, None);
     let first = segmenter.segment(&Shape::millis(2000));
