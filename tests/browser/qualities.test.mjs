@@ -10,8 +10,10 @@ import { launch } from './viewer.mjs';
 
 const LIMIT = { timeout: 90_000 };
 const SIZES = { room_sd: '160:90', room_hd: '320:180', room_uhd: '640:360' };
-/** Playback may be uneven by this much: two looks at it are 100 ms apart, give or take a busy machine. */
+/** Playback may skip this much. */
 const JUMP_S = 0.1;
+/** It may stand still for this long between two looks: three encoders and a browser fill a small machine. */
+const STALL_S = 0.5;
 
 let server;
 let browser;
@@ -75,7 +77,7 @@ describe('three qualities', () => {
       const [back, forth] = [Math.min(...steps), Math.max(...steps)];
       t.diagnostic(`low ${low}: largest steps ${back.toFixed(3)} s and ${forth.toFixed(3)} s; ${events.map(({ what }) => what)}`);
       assert.ok(forth < JUMP_S, `it jumped by ${forth} s`);
-      assert.ok(back > -2 * JUMP_S, `it stood still for ${-back} s`);
+      assert.ok(back > -STALL_S, `it stood still for ${-back} s`);
       await page.context().close();
     });
   }

@@ -108,6 +108,7 @@ fn whoever_comes_back_is_where_the_others_are() {
     // The same clock, then a new one.
     assert_eq!(at(&hd.push(6000, 6100).unwrap()), (6000, 6000));
     hd.drop_out();
+    sd.push(8000, 8000);
     sd.push(9000, 9000);
     assert_eq!(at(&hd.push(0, 9500).unwrap()), (9500, 9500));
 }

@@ -243,7 +243,7 @@ fn a_list_that_joins_others_begins_with_their_numbers() {
     segments.extend((0..2).map(|_| segmenter.segment(&Shape { away: Some(1), ..Shape::millis(2000) })));
     let mut window = Window::new(Config { joins: true, ..Config::default() });
     segments[5].iter().try_for_each(|cut| window.apply(cut)).unwrap();
-    let playlist = observe(&window);
+    let playlist = Checker::default().observe(&window.view().playlist(FMP4).unwrap()).unwrap();
     assert_eq!((playlist.segments[0].number, playlist.segments[0].discontinuity), (5, 2));
     assert!(window.view().playlist(TS).unwrap().contains("#EXT-X-DISCONTINUITY-SEQUENCE:2\n"));
 }
