@@ -166,7 +166,8 @@ impl Broadcasts {
             };
             let settings = &server.app_settings(record.app.as_ref());
             let window = Span::from_millis(settings.hls.window.as_millis());
-            let mut past = server.recordings.past(&record.id, window).await.unwrap_or_else(|error| {
+            let reach = Span::from_millis(settings.hls.dvr_window.as_millis());
+            let mut past = server.recordings.past(&record.id, window, reach).await.unwrap_or_else(|error| {
                 tracing::error!(broadcast = %record.id, %error, "its media can't be read; its playlist begins anew");
                 live::Past::default()
             });

@@ -23,9 +23,10 @@ use kaibo_container::{
     segmenter::{self, Segmenter},
     ts,
 };
-use kaibo_hls::{Position, Segment, View, Window};
+use kaibo_hls::{Format, Position, Segment, View, Window};
 use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
 use kaibo_media::{Sample, Span, Tracks, UnixMillis};
+use kaibo_replay::Listing;
 use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -80,6 +81,9 @@ pub struct Live {
     recorder: Mutex<Option<JoinHandle<()>>>,
     /// There is a recording, or one is just being opened.
     recorded: watch::Sender<bool>,
+    /// What is recorded, and from which segment on this process does it.
+    listing: OnceLock<Arc<Listing>>,
+    recorded_from: u64,
     end_reason: OnceLock<EndReason>,
     viewers: Family<Protocol, Gauge>,
     audience: Audience,
@@ -113,12 +117,16 @@ impl Live {
         let mut window = Window::new(kaibo_hls::Config {
             window: Span::from_millis(settings.hls.window.as_millis()),
             discontinuity: past.discontinuity,
+            reach: Span::from_millis(settings.hls.dvr_window.as_millis()),
             parts_from: past.segmenter.next_segment,
             joins: group.is_some() && past.segmenter.next_segment == 0,
+            independent: past.all_independent,
             ..kaibo_hls::Config::default()
         });
+        window.recall(past.older.drain(..));
         for cut in &past.tail {
-            if let Err(error) = window.apply(cut) {
+            // It comes from the recording.
+            if let Err(error) = window.apply_recorded(cut, |_| true) {
                 tracing::error!(%error, "a recorded segment was left out of the live window");
             }
         }
@@ -144,6 +152,8 @@ impl Live {
             ts: cache::TsSegments::default(),
             recorder: Mutex::new(None),
             recorded: watch::Sender::new(false),
+            listing: OnceLock::new(),
+            recorded_from: past.segmenter.next_segment,
             end_reason: OnceLock::new(),
             viewers: Family::default(),
             audience: Audience::new(limits.http_connections),
@@ -247,6 +257,28 @@ impl Live {
     /// The recorder has opened the recording, or could not.
     pub fn note_recorded(&self, recorded: bool) {
         self.recorded.send_replace(recorded);
+    }
+
+    /// The recorder has opened the recording, and lists there what it has written.
+    pub fn note_listing(&self, listing: Arc<Listing>) {
+        // There is one recorder.
+        let _ = self.listing.set(listing);
+    }
+
+    /// The recording has `segment` exactly as viewers were shown it.
+    fn is_kept(&self, segment: &Segment) -> bool {
+        let number = segment.number();
+        let same = |kept: &kaibo_replay::Segment| {
+            kept.duration == segment.duration && kept.bytes == segment.size(Format::Fmp4) as u64
+        };
+        // What there was before a restart was taken from the recording.
+        number < self.recorded_from
+            || self.listing.get().is_some_and(|listing| {
+                listing.read(|kept| {
+                    let at = kept.binary_search_by_key(&number, |kept| kept.number);
+                    at.is_ok_and(|at| kept.get(at).is_some_and(same))
+                })
+            })
     }
 
     /// Returns when the last segment is cut.

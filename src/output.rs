@@ -89,10 +89,10 @@ pub fn gzip(text: &[u8]) -> Bytes {
     encoder.write_all(text).and_then(|()| encoder.finish()).map(Bytes::from).unwrap_or_default()
 }
 
-/// A validator of `text` that means the same after a restart.
-pub fn etag(text: &[u8]) -> String {
+/// A validator of `content` that means the same after a restart.
+pub fn etag(content: &(impl Hash + ?Sized)) -> String {
     let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
+    content.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 

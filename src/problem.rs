@@ -35,7 +35,7 @@ pub struct Problem {
     /// For people.
     detail: String,
     more: Map<String, Value>,
-    header: Option<(HeaderName, &'static str)>,
+    header: Option<Box<(HeaderName, HeaderValue)>>,
 }
 
 impl Problem {
@@ -70,7 +70,12 @@ impl Problem {
 
     /// A header of the response.
     pub fn with_header(self, name: HeaderName, value: &'static str) -> Self {
-        Self { header: Some((name, value)), ..self }
+        Self { header: Some(Box::new((name, HeaderValue::from_static(value)))), ..self }
+    }
+
+    /// It may be different in so many seconds.
+    pub fn with_retry_after(self, seconds: u64) -> Self {
+        Self { header: Some(Box::new((header::RETRY_AFTER, seconds.into()))), ..self }
     }
 
     fn response<B>(self, body: impl FnOnce(Bytes) -> B) -> Response<B> {
@@ -86,7 +91,7 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         // What is missing now may be there in a second.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.extend(self.header.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        headers.extend(self.header.map(|header| *header));
         response
     }
 }

@@ -1,6 +1,8 @@
 //! Every recording of the server: where they are, what they hold, and how long they stay.
 
 mod lately;
+mod older;
+mod once;
 mod rendered;
 mod writing;
 
@@ -15,7 +17,11 @@ use std::{
 use bytes::Bytes;
 use dashmap::DashMap;
 use kaibo_broadcast::{App, BroadcastId, Millis, Stream};
-use kaibo_container::{segment::Cut, segmenter::Resume};
+use kaibo_container::{
+    segment::{Cut, Init},
+    segmenter::Resume,
+    ts,
+};
 use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
 use kaibo_replay::{Entry, Error, Id, Listing, Recording, Segment};
 use tokio::{
@@ -24,7 +30,7 @@ use tokio::{
 };
 
 pub use self::writing::start;
-use self::{lately::Lately, rendered::Rendered, writing::tell_ready};
+use self::{lately::Lately, once::Once, rendered::Rendered, writing::tell_ready};
 use crate::{
     access::unix_now,
     live::{Live, Past},
@@ -41,12 +47,20 @@ const TOLD_AGAIN: Duration = Duration::from_secs(24 * 3600);
 /// How long the last picture before a restart is taken to be shown.
 const PICTURE: Span = Span::from_millis(40);
 
+/// Initialisation sections of recordings kept in memory, some KiB each: to find one, an index has to be read.
+const INITS: usize = 64;
+
+/// TS segments of recordings kept in memory: half a minute for those who watch the same past at the same time.
+const TS_SEGMENTS: usize = 16;
+
 /// Every recording of the server.
 pub struct Recordings {
     disk: kaibo_replay::Recordings,
     growing: DashMap<Id, Growing>,
     /// Final ones.
     read: Lately<Whole>,
+    inits: Once<(Id, u32), Arc<Init>>,
+    ts: Once<(Id, u64), Bytes>,
 }
 
 /// A recording that is being written.
@@ -73,6 +87,46 @@ pub enum Replay {
     Final(Whole),
 }
 
+impl Replay {
+    /// Looks at its segments. The recorder waits meanwhile, see [`Listing::read`].
+    pub fn read<T>(&self, look: impl FnOnce(&[Segment]) -> T) -> T {
+        match self {
+            Self::Growing(growing) => growing.listing.read(look),
+            Self::Final(whole) => look(whole.recording.segments()),
+        }
+    }
+
+    /// Segment `number`, if it is recorded.
+    pub fn segment(&self, number: u64) -> Option<Segment> {
+        self.read(|segments| {
+            let at = segments.binary_search_by_key(&number, |segment| segment.number).ok()?;
+            segments.get(at).copied()
+        })
+    }
+
+    /// Nothing comes any more. (Of a broadcast that goes on after a restart a recording may be read that is not.)
+    pub fn is_final(&self) -> bool {
+        matches!(self, Self::Final(whole) if whole.recording.finished().is_some())
+    }
+
+    /// `EXT-X-TARGETDURATION` in seconds, known with the first segment.
+    pub fn target_duration(&self) -> Option<u32> {
+        match self {
+            Self::Growing(growing) => growing.live.target_duration(),
+            Self::Final(whole) => whole.recording.resume().target_duration,
+        }
+    }
+}
+
+/// Why there is no TS form of a recorded segment.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTs {
+    #[error(transparent)]
+    Unreadable(#[from] Error),
+    #[error(transparent)]
+    NotCarried(#[from] ts::Error),
+}
+
 impl Recordings {
     /// Takes up the recordings in `root`: what an interrupted delete has left is removed, and what a killed server
     /// has left open is repaired and made final, but for those of broadcasts that go on.
@@ -97,12 +151,13 @@ impl Recordings {
             Ok(disk)
         });
         let disk = blocking(opened).await?;
-        Ok(Self { disk, growing: DashMap::new(), read: Lately::default() })
+        let (inits, ts) = (Once::new(INITS), Once::new(TS_SEGMENTS));
+        Ok(Self { disk, growing: DashMap::new(), read: Lately::default(), inits, ts })
     }
 
-    /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`. Nothing
-    /// where nothing was recorded.
-    pub async fn past(&self, id: &BroadcastId, window: Span) -> Result<Past, Error> {
+    /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`, and what is
+    /// known of those of the last `reach`. Nothing where nothing was recorded.
+    pub async fn past(&self, id: &BroadcastId, window: Span, reach: Span) -> Result<Past, Error> {
         let Ok(id) = id.as_ref().parse::<Id>() else { return Ok(Past::default()) };
         let disk = self.disk.clone();
         blocking(spawn_blocking(move || {
@@ -134,6 +189,8 @@ impl Recordings {
             });
             let end = shown.fold(recording.end(), Timestamp::max);
             Ok(Past {
+                older: first.map_or_else(Vec::new, |first| older::older(&recording, first, reach)),
+                all_independent: recording.segments().iter().all(|segment| segment.independent),
                 opening: disk.newest_opening(&id, &recording)?,
                 // A number that no run of the time before the restart had.
                 timeline: Timeline::resume_at(
@@ -189,26 +246,52 @@ impl Recordings {
         .await
     }
 
-    /// The bytes of initialisation section `number`; `None` if there is none.
-    pub async fn init(&self, id: &Id, number: u32) -> Result<Option<Bytes>, Error> {
-        let recording = match self.find(id).await? {
-            Replay::Final(whole) => whole.recording,
-            Replay::Growing(growing) => match growing.live.init(number) {
-                Some(init) => return Ok(Some(init.bytes.clone())),
-                // It has left the live window.
-                None => Arc::new(self.read_index(id).await?),
-            },
+    /// The same as MPEG-TS, as the live window makes it: made when the first viewer asks, then shared.
+    pub async fn ts_segment(&self, id: &Id, segment: Segment) -> Result<Bytes, NoTs> {
+        let init = self.init(id, segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
+        let (disk, named) = (self.disk.clone(), id.clone());
+        let make = async move {
+            let made = spawn_blocking(move || {
+                let parts = disk.parts(&named, &segment, &init)?;
+                let parts: Vec<_> = parts.into_iter().map(Arc::new).collect();
+                Ok(ts::segment(&init.tracks, &parts)?)
+            });
+            made.await.unwrap_or_else(|error| Err(unreadable(io::Error::other(error)).into()))
         };
-        let (disk, id) = (self.disk.clone(), id.clone());
-        blocking(spawn_blocking(move || {
-            recording
-                .inits()
-                .iter()
-                .find(|init| init.number == number)
-                .map(|init| disk.init(&id, init))
-                .transpose()
-        }))
-        .await
+        self.ts.get_or_make((id.clone(), segment.number), make).await
+    }
+
+    /// Initialisation section `number`; `None` if there is none.
+    pub async fn init(&self, id: &Id, number: u32) -> Result<Option<Arc<Init>>, Error> {
+        let replay = self.find(id).await?;
+        if let Replay::Growing(growing) = &replay
+            && let Some(init) = growing.live.init(number)
+        {
+            return Ok(Some(init));
+        }
+        let make = async {
+            let recording = match replay {
+                Replay::Final(whole) => whole.recording,
+                // It has left the live window.
+                Replay::Growing(_) => Arc::new(self.read_index(id).await.map_err(Some)?),
+            };
+            let (disk, id) = (self.disk.clone(), id.clone());
+            let init = blocking(spawn_blocking(move || {
+                let stored = recording.inits().iter().find(|init| init.number == number);
+                stored
+                    .map(|stored| {
+                        let tracks = Arc::new(stored.tracks.clone());
+                        Ok(Arc::new(Init { number, bytes: disk.init(&id, stored)?, tracks }))
+                    })
+                    .transpose()
+            }));
+            init.await.map_err(Some)?.ok_or(None)
+        };
+        match self.inits.get_or_make((id.clone(), number), make).await {
+            Ok(init) => Ok(Some(init)),
+            Err(None) => Ok(None),
+            Err(Some(error)) => Err(error),
+        }
     }
 
     async fn read_index(&self, id: &Id) -> Result<Recording, Error> {

@@ -94,6 +94,13 @@ fn sections(app: &App) -> Result<(), Fault> {
     within("hls.window", hls.window, Duration(hls.segment.0 * 6), Duration::secs(600))?;
     within("hls.hold_max", hls.hold_max, Duration::secs(0), Duration::secs(20 * DAY))?;
     qualities(&hls.qualities)?;
+    within("hls.dvr_window", hls.dvr_window, Duration::secs(0), Duration(HOUR.0 * 12))?;
+    if hls.dvr_window > Duration::secs(0) && !record.enabled {
+        return Err(Fault::new(
+            "hls.dvr_window",
+            "it needs record.enabled: the past is served from recordings",
+        ));
+    }
     within("flv.batch", flv.batch, Duration::secs(0), Duration::secs(1))?;
     within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
     within("record.retention", record.retention, Duration::secs(1), CENTURY)?;

@@ -281,6 +281,7 @@ section!(
         hold: Hold = Hold::Picture,
         hold_max: Duration = Duration::secs(0),
         qualities: Vec<String> = ["_sd", "_hd", "_uhd"].map(String::from).to_vec(),
+        dvr_window: Duration = Duration::secs(0),
     }
 );
 

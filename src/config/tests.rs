@@ -182,6 +182,11 @@ fn senseless_values_are_found_where_they_stand() {
         ("[hls]\npart = \"3s\"", "config.toml:2:1: hls.part: 3s is outside 100ms to 2s"),
         ("[hls]\nwindow = \"4s\"", "config.toml:2:1: hls.window: 4s is outside 12s to 10m"),
         // The window that is too short for these segments is a default: the section is the nearest place.
+        ("[hls]\ndvr_window = \"13h\"", "config.toml:2:1: hls.dvr_window: 13h is outside 0s to 12h"),
+        (
+            "[hls]\ndvr_window = \"2h\"\n[record]\nenabled = false",
+            "config.toml:2:1: hls.dvr_window: it needs record.enabled: the past is served from recordings",
+        ),
         ("\n[hls]\nsegment = \"10s\"", "config.toml:2:2: hls.window: 30s is outside 1m to 10m"),
         (
             "[apps.shop.hls]\nwindow = \"4s\"",

@@ -31,7 +31,7 @@ pub struct Content<'a> {
     pub etag: &'a str,
     pub chunks: Vec<Bytes>,
     /// The same, gzipped; sent to those who accept it.
-    pub gzip: Option<Bytes>,
+    pub gzip: Option<Vec<Bytes>>,
 }
 
 impl Content<'_> {
@@ -49,7 +49,7 @@ impl Content<'_> {
                 let asked = accepts_gzip(call.header(header::ACCEPT_ENCODING));
                 if asked {
                     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-                    chunks = vec![gzip];
+                    chunks = gzip;
                 }
                 asked
             }

@@ -118,7 +118,7 @@ impl Live {
     fn show(&self, cuts: &[Cut]) {
         let mut window = self.window();
         for cut in cuts {
-            if let Err(error) = window.apply(cut) {
+            if let Err(error) = window.apply_recorded(cut, |segment| self.is_kept(segment)) {
                 tracing::error!(%error, "a cut was left out of the live window");
             }
         }

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use kaibo_broadcast::Millis;
 use kaibo_container::{segment::Cut, segmenter};
+use kaibo_hls::Old;
 use kaibo_media::{Frame, Timeline, Timestamp, Tracks};
 
 /// What a broadcast's media goes on from.
-#[derive(Default)]
 pub struct Past {
     pub timeline: Timeline,
     pub segmenter: segmenter::Resume,
@@ -17,8 +17,27 @@ pub struct Past {
     pub opening: Option<Frame>,
     /// Discontinuity sequence number of the segment before `tail`.
     pub discontinuity: u64,
+    /// Those that were listed before them, without a hole.
+    pub older: Vec<Old>,
+    /// Every recorded segment begins with a keyframe.
+    pub all_independent: bool,
     /// The segments that were listed last.
     pub tail: Vec<Cut>,
+}
+
+impl Default for Past {
+    fn default() -> Self {
+        Self {
+            timeline: Timeline::default(),
+            segmenter: segmenter::Resume::default(),
+            tracks: None,
+            opening: None,
+            discontinuity: 0,
+            older: Vec::new(),
+            all_independent: true,
+            tail: Vec::new(),
+        }
+    }
 }
 
 impl Past {

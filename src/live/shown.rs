@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use kaibo_hls::{Format, Report, View, Wanted};
 
-use crate::output::{etag, gzip};
+use crate::output::etag;
 
 /// What HLS viewers are shown at one moment.
 pub struct Shown {
@@ -19,8 +19,9 @@ pub struct Shown {
 /// A rendered media playlist.
 #[derive(Clone)]
 pub struct Playlist {
-    pub text: Bytes,
-    pub gzip: Option<Bytes>,
+    pub text: Vec<Bytes>,
+    /// A viewer's own playlist is not worth compressing: it is used once.
+    pub gzip: Option<Vec<Bytes>>,
     pub etag: String,
 }
 
@@ -42,11 +43,12 @@ impl Shown {
             let reports = if format == Format::Fmp4 { reports() } else { Vec::new() };
             let reports: Vec<_> =
                 reports.iter().map(|(uri, newest)| Report { uri, newest: *newest }).collect();
-            self.view.playlist(Wanted { format, delta, query, reports: &reports }).map(Bytes::from)
+            let pieces = self.view.pieces(Wanted { format, delta, query, reports: &reports })?;
+            let gzip = query.is_empty().then(|| pieces.gzip());
+            Some(Playlist { etag: etag(&pieces), gzip, text: pieces.chunks() })
         };
         if !query.is_empty() {
-            // A viewer's own playlist is not worth compressing: it is used once.
-            return render().map(|text| Playlist { etag: etag(&text), text, gzip: None });
+            return render();
         }
         let [ts, fmp4, fmp4_delta] = &self.playlists;
         let rendered = match (format, delta) {
@@ -54,7 +56,6 @@ impl Shown {
             (Format::Fmp4, false) => fmp4,
             (Format::Fmp4, true) => fmp4_delta,
         };
-        let zipped = |text: Bytes| Playlist { gzip: Some(gzip(&text)), etag: etag(&text), text };
-        rendered.get_or_init(|| render().map(zipped)).clone()
+        rendered.get_or_init(render).clone()
     }
 }

@@ -1,6 +1,8 @@
 //! HLS: the live playlists, the segments and parts they list, from memory; and those who wait for what comes next.
 
 mod qualities;
+mod recorded;
+mod shifted;
 
 use std::{
     sync::Arc,
@@ -10,8 +12,10 @@ use std::{
 use bytes::Bytes;
 use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
-use kaibo_hls::{BadDirective, Directives, Format, Position, View, without_directives};
+use kaibo_container::ts;
+use kaibo_hls::{BadDirective, BadShift, Directives, Format, Position, Shift, View, without_directives};
 
+use self::recorded::Past;
 use super::{
     Names, banned, consent, ended, etag, expired, keep_private, named, not_started, play_key, session,
 };
@@ -46,9 +50,11 @@ pub async fn multivariant(
     let (Ok(app), Ok(stream)) = (app.parse::<App>(), stream.parse::<Stream>()) else {
         return Err(Problem::not_found());
     };
+    let (shift, _) = Shift::parse(call.query()).map_err(bad_shift)?;
     let settings = call.server.app_settings(app.as_str());
     let members = call.server.broadcasts.qualities(&app, &stream, &settings.hls.qualities);
-    if !members.is_empty() {
+    // Another time is looked at in one quality, under its own name.
+    if shift.is_none() && !members.is_empty() {
         return qualities::answer(call, &app, &stream, &members, format).await;
     }
     let broadcast = named(call, &app, &stream)?;
@@ -59,20 +65,25 @@ pub async fn multivariant(
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
     }
+    let id = broadcast.id();
+    if let Some(shift) = shift {
+        let (id, replay) = recorded::of(call, &app, id).await?;
+        shifted::wait(call, &Past { id: &id, replay: &replay }, shift).await?;
+    }
     // Much may happen in nine seconds.
     shown(&broadcast)?;
-    let id = broadcast.id();
-    let query =
-        call.server.access.hls_session(&app, id).map(|session| format!("?{session}")).unwrap_or_default();
+    let session = call.server.access.hls_session(&app, id);
     // A viewer's session is nobody else's.
-    let cache = if query.is_empty() { Cache::Revalidate } else { Cache::No };
+    let cache = if session.is_none() { Cache::Revalidate } else { Cache::No };
+    let query: Vec<String> = shift.map(|shift| shift.query()).into_iter().chain(session).collect();
+    let query = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let uri = match format {
         Format::Fmp4 => format!("{stream}/{id}/live.m3u8{query}"),
         Format::Ts => format!("{id}/ts.m3u8{query}"),
     };
     let text = live.shown().view.multivariant(format, &uri).ok_or_else(no_segment_yet)?;
     // One that has a session in it is another each time.
-    let etag = if query.is_empty() { etag(text.as_bytes()) } else { String::new() };
+    let etag = if cache == Cache::Revalidate { etag(text.as_bytes()) } else { String::new() };
     Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text.into()], gzip: None }.answer(call))
 }
 
@@ -84,26 +95,27 @@ pub async fn file(
     broadcast: &str,
     file: &str,
 ) -> Result<Response<Body>, Problem> {
+    // Players add directives to whatever query a playlist's address has.
+    let query = without_directives(call.query());
+    let (shift, query) = Shift::parse(&query).map_err(bad_shift)?;
     let found = broadcast.parse::<BroadcastId>().ok().and_then(|id| call.server.broadcasts.get(&id));
     let Some(broadcast) =
         found.filter(|found| found.app().as_ref() == app && found.stream().as_ref() == stream)
     else {
-        return Err(Problem::not_found());
+        return recorded::file(call, app, stream, broadcast, file, (shift, &query)).await;
     };
     shown(&broadcast)?;
-    // Players add directives to whatever query a playlist's address has.
-    let query = without_directives(call.query());
     session(call, broadcast.app(), broadcast.id(), &query)?;
     let visit = broadcast.live().visit(whom(call, &broadcast, &query)).ok_or_else(shared)?;
     let mut response = match file.rsplit_once('.') {
-        Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, &query).await,
-        Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, &query).await,
+        Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, shift, &query).await,
+        Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, shift, &query).await,
         Some((name, "m4s")) => match name.split_once('.') {
             Some((number, index)) => part(call, &broadcast, name, number, index).await,
-            None => segment(call, &broadcast, name),
+            None => segment(call, &broadcast, name).await,
         },
-        Some((number, "ts")) => ts_segment(call, &broadcast, number),
-        Some((name, "mp4")) => init(call, &broadcast, name),
+        Some((number, "ts")) => ts_segment(call, &broadcast, number).await,
+        Some((name, "mp4")) => init(call, &broadcast, name).await,
         _ => Err(Problem::not_found()),
     }?;
     visit.served(Instant::now());
@@ -137,8 +149,14 @@ async fn playlist(
     call: &Call,
     broadcast: &Handle,
     format: Format,
+    shift: Option<Shift>,
     query: &str,
 ) -> Result<Response<Body>, Problem> {
+    if let Some(shift) = shift {
+        let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+        let past = Past { id: &id, replay: &replay };
+        return shifted::playlist(call, broadcast.app(), &past, shift, format, query).await;
+    }
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
@@ -162,7 +180,7 @@ async fn playlist(
         // Half a target duration at the most, and never none: a CDN in front collapses the viewers' requests.
         None => Cache::Seconds((target_duration / 2).max(1)),
     };
-    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text], gzip }.answer(call))
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: text, gzip }.answer(call))
 }
 
 /// What is shown as soon as it has what `directives` ask for.
@@ -208,29 +226,40 @@ async fn part(
     }
 }
 
-fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
+async fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     let segment = number.parse().ok().and_then(|number| broadcast.live().segment(number));
     match segment {
         Some(segment) => immutable(call, "video/mp4", number, segment.chunks().collect()),
-        None => Err(Problem::not_found()),
+        None => {
+            let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+            Past { id: &id, replay: &replay }.segment(call, number).await
+        }
     }
 }
 
-fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
+async fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     match number.parse().ok().and_then(|number| broadcast.live().ts_segment(number)) {
         Some(Ok(bytes)) => immutable(call, "video/mp2t", number, vec![bytes]),
-        Some(Err(error)) => {
-            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()))
+        Some(Err(error)) => Err(not_carried(&error)),
+        None => {
+            let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+            Past { id: &id, replay: &replay }.ts_segment(call, number).await
         }
-        None => Err(Problem::not_found()),
     }
 }
 
-fn init(call: &Call, broadcast: &Handle, name: &str) -> Result<Response<Body>, Problem> {
+fn not_carried(error: &ts::Error) -> Problem {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string())
+}
+
+async fn init(call: &Call, broadcast: &Handle, name: &str) -> Result<Response<Body>, Problem> {
     let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
     match number.and_then(|number| broadcast.live().init(number)) {
         Some(init) => immutable(call, "video/mp4", name, vec![init.bytes.clone()]),
-        None => Err(Problem::not_found()),
+        None => {
+            let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+            Past { id: &id, replay: &replay }.init(call, name).await
+        }
     }
 }
 
@@ -256,6 +285,10 @@ fn shared() -> Problem {
     let detail = "this session has too many requests under way; it is for one viewer";
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
         .with_header(header::RETRY_AFTER, "1")
+}
+
+fn bad_shift(error: BadShift) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_time", error.to_string())
 }
 
 fn no_media() -> Problem {

@@ -55,7 +55,7 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
         Replay::Growing(_) => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
-    Ok(Content { kind, cache, etag: &etag, gzip, chunks: vec![text] }.answer(call))
+    Ok(Content { kind, cache, etag: &etag, gzip, chunks: text }.answer(call))
 }
 
 /// `/replay/BROADCAST/…`: segments and initialisation sections.
@@ -69,16 +69,7 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     let bytes = match file.rsplit_once('.') {
         Some((number, "m4s")) => {
             let number = number.parse().map_err(|_| Problem::not_found())?;
-            let by_number = |segments: &[Segment]| {
-                segments
-                    .binary_search_by_key(&number, |segment| segment.number)
-                    .ok()
-                    .and_then(|at| segments.get(at).copied())
-            };
-            let segment = match &replay {
-                Replay::Growing(growing) => growing.listing.read(by_number),
-                Replay::Final(whole) => by_number(whole.recording.segments()),
-            };
+            let segment = replay.segment(number);
             recordings
                 .segment(&id, segment.ok_or_else(Problem::not_found)?)
                 .await
@@ -88,7 +79,7 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
             let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
             let number = number.ok_or_else(Problem::not_found)?;
             let init = recordings.init(&id, number).await.map_err(|error| fault(&id, &error))?;
-            init.ok_or_else(Problem::not_found)?
+            init.ok_or_else(Problem::not_found)?.bytes.clone()
         }
         _ => return Err(Problem::not_found()),
     };
@@ -103,19 +94,19 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
 }
 
 /// A replay, and whose it is.
-struct Found {
-    id: Id,
-    broadcast: BroadcastId,
-    app: App,
-    stream: Stream,
-    replay: Replay,
+pub(super) struct Found {
+    pub(super) id: Id,
+    pub(super) broadcast: BroadcastId,
+    pub(super) app: App,
+    pub(super) stream: Stream,
+    pub(super) replay: Replay,
     /// It is not for everybody.
-    private: bool,
+    pub(super) private: bool,
     /// A query with the token that opens it all the same, without a key.
-    token: Option<String>,
+    pub(super) token: Option<String>,
 }
 
-async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
+pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     let broadcast: BroadcastId = id.parse().map_err(|_| Problem::not_found())?;
     let handle = call.server.broadcasts.get(&broadcast);
     let id: Id = id.parse().map_err(|_| Problem::not_found())?;
@@ -155,7 +146,7 @@ async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     Ok(Found { id, broadcast, app, stream, replay, private, token })
 }
 
-fn fault(id: &Id, error: &Error) -> Problem {
+pub(super) fn fault(id: &Id, error: &Error) -> Problem {
     if let Error::Missing(_) = error {
         return Problem::new(StatusCode::NOT_FOUND, "no_such_replay", "there is no replay of this id");
     }
@@ -187,7 +178,7 @@ fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
             list(recording.segments(), recording.resume().target_duration, Kind::Vod, uris)
         }
     }?;
-    Some(Rendered { gzip: Some(super::gzip(&text)), etag: super::etag(&text), text })
+    Some(Rendered { gzip: Some(vec![super::gzip(&text)]), etag: super::etag(&text), text: vec![text] })
 }
 
 /// A list of all segments, or none before the first.

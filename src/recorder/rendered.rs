@@ -38,7 +38,7 @@ mod tests {
             let playlist = rendered.get((segments, Some(2)), || {
                 made += 1;
                 let text = format!("{segments}");
-                Some(Playlist { etag: text.clone(), text: text.into(), gzip: None })
+                Some(Playlist { etag: text.clone(), text: vec![text.into()], gzip: None })
             });
             assert_eq!(playlist.await.unwrap().etag, segments.to_string());
             assert_eq!(made, expected);

@@ -48,6 +48,7 @@ pub fn start(
         let Some(writer) = open(&server, &id, &meta, &live).await else { return };
         live.note_recorded(true);
         let listing = writer.listing();
+        live.note_listing(listing.clone());
         let growing = Growing { app, stream, listing, live: live.clone(), playlist: Rendered::default() };
         server.recordings.growing.insert(id.clone(), growing);
         let recorder = Recorder {

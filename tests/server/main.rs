@@ -23,6 +23,7 @@ mod replay;
 mod resume;
 mod rivals;
 mod server_restart;
+mod shift;
 mod slow;
 mod stopping;
 mod support;

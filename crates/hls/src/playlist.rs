@@ -9,6 +9,8 @@ use kaibo_container::segment::Part;
 use kaibo_media::{Span, UnixMillis};
 
 use crate::{
+    pieces::Pieces,
+    reach::Reach,
     time::{date_time, seconds},
     uris::{Format, Uris},
 };
@@ -96,17 +98,50 @@ pub struct Playlist<'a, I> {
 impl<'e, I: IntoIterator<Item = Entry<'e>>> Playlist<'_, I> {
     /// The playlist's text.
     pub fn render(self) -> String {
-        let mut text = String::new();
-        // Writing into a `String` cannot fail.
-        let _ = self.write(&mut text);
-        text
+        self.pieces(&Reach::default()).into_string()
     }
 
-    fn write(self, out: &mut String) -> fmt::Result {
-        let entries = self.entries.into_iter();
+    /// The same with `older` in front of its entries.
+    pub(crate) fn pieces(self, older: &Reach) -> Pieces {
+        let mut pieces = Pieces::new(self.uris.query);
+        // Writing into a `String` cannot fail.
+        let _ = self.write(older, &mut pieces);
+        pieces
+    }
+
+    fn write(self, older: &Reach, pieces: &mut Pieces) -> fmt::Result {
         let skipped = self.low_latency.map_or(0, |low| low.skipped);
-        // A header, about 110 bytes for each segment, and as many lines of 60 bytes again for parts.
+        self.write_header(skipped, pieces.text())?;
+        let behind = older.write(&self.uris, skipped, pieces)?;
+        let mut joints = behind.unwrap_or(Joints { discontinuity: self.discontinuity_sequence, init: None });
+        let skipped = skipped.saturating_sub(older.len());
+        let entries = self.entries.into_iter();
+        let out = pieces.text();
+        // About 110 bytes for each segment, and as many lines of 60 bytes again for parts.
         out.reserve(1024 + 128 * entries.size_hint().0.saturating_sub(skipped));
+        for (at, entry) in entries.enumerate() {
+            let (joint, new_init) = joints.pass(&entry);
+            // What was skipped counts as said.
+            if at >= skipped {
+                write_entry(out, &self.uris, &entry, joint, new_init)?;
+            }
+        }
+        if self.ended || self.kind == Kind::Vod {
+            writeln!(out, "#EXT-X-ENDLIST")?;
+        }
+        let Some(LowLatency { hint, reports, .. }) = self.low_latency else { return Ok(()) };
+        for Report { uri, newest: (segment, part) } in reports {
+            writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}")?;
+        }
+        // Always the last line: hls.js takes a segment that stands there for one that is being made.
+        if let Some((segment, part)) = hint {
+            let uri = self.uris.part(segment, part);
+            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"")?;
+        }
+        Ok(())
+    }
+
+    fn write_header(&self, skipped: usize, out: &mut String) -> fmt::Result {
         // No version above what is needed (RFC 8216 §7, rfc8216bis §8): 3 for decimals in EXTINF, 6 for EXT-X-MAP, 9
         // for EXT-X-SKIP.
         let version = match self.uris.format {
@@ -139,46 +174,54 @@ impl<'e, I: IntoIterator<Item = Entry<'e>>> Playlist<'_, I> {
         if skipped > 0 {
             writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
         }
-        let (mut discontinuity, mut init) = (self.discontinuity_sequence, None);
-        for (at, entry) in entries.enumerate() {
-            let joint = std::mem::replace(&mut discontinuity, entry.discontinuity) != entry.discontinuity;
-            let new_init = init.replace(entry.init) != Some(entry.init);
-            // What was skipped counts as said.
-            if at < skipped {
-                continue;
-            }
-            if joint {
-                writeln!(out, "#EXT-X-DISCONTINUITY")?;
-            }
-            if let Some(uri) = self.uris.init(entry.init).filter(|_| new_init) {
-                writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"")?;
-            }
-            // On every segment: a date that came only when a segment has become the first would be an edit of what is
-            // already listed (RFC 8216 §6.2.1).
-            writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(entry.wall))?;
-            for part in entry.parts {
-                let (uri, duration) = (self.uris.part(entry.number, part.index), seconds(part.duration));
-                let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
-                writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{uri}\"{independent}")?;
-            }
-            if let Some(duration) = entry.duration {
-                writeln!(out, "#EXTINF:{},\n{}", seconds(duration), self.uris.segment(entry.number))?;
-            }
-        }
-        if self.ended || self.kind == Kind::Vod {
-            writeln!(out, "#EXT-X-ENDLIST")?;
-        }
-        let Some(LowLatency { hint, reports, .. }) = self.low_latency else { return Ok(()) };
-        for Report { uri, newest: (segment, part) } in reports {
-            writeln!(out, "#EXT-X-RENDITION-REPORT:URI=\"{uri}\",LAST-MSN={segment},LAST-PART={part}")?;
-        }
-        // Always the last line: hls.js takes a segment that stands there for one that is being made.
-        if let Some((segment, part)) = hint {
-            let uri = self.uris.part(segment, part);
-            writeln!(out, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{uri}\"")?;
-        }
         Ok(())
     }
+}
+
+/// What the next entry of a list follows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Joints {
+    /// Discontinuity sequence number of the entry before it.
+    pub discontinuity: u64,
+    /// Its initialisation section; none before the first entry.
+    pub init: Option<u32>,
+}
+
+impl Joints {
+    /// Whether `entry` stands behind a discontinuity, and whether its initialisation section is new. It is the one
+    /// before the next now.
+    fn pass(&mut self, entry: &Entry<'_>) -> (bool, bool) {
+        let joint = std::mem::replace(&mut self.discontinuity, entry.discontinuity) != entry.discontinuity;
+        (joint, self.init.replace(entry.init) != Some(entry.init))
+    }
+}
+
+/// One entry's lines.
+pub(crate) fn write_entry(
+    out: &mut String,
+    uris: &Uris<'_>,
+    entry: &Entry<'_>,
+    joint: bool,
+    new_init: bool,
+) -> fmt::Result {
+    if joint {
+        writeln!(out, "#EXT-X-DISCONTINUITY")?;
+    }
+    if let Some(uri) = uris.init(entry.init).filter(|_| new_init) {
+        writeln!(out, "#EXT-X-MAP:URI=\"{uri}\"")?;
+    }
+    // On every segment: a date that came only when a segment has become the first would be an edit of what is
+    // already listed (RFC 8216 §6.2.1).
+    writeln!(out, "#EXT-X-PROGRAM-DATE-TIME:{}", date_time(entry.wall))?;
+    for part in entry.parts {
+        let (uri, duration) = (uris.part(entry.number, part.index), seconds(part.duration));
+        let independent = if part.independent { ",INDEPENDENT=YES" } else { "" };
+        writeln!(out, "#EXT-X-PART:DURATION={duration},URI=\"{uri}\"{independent}")?;
+    }
+    if let Some(duration) = entry.duration {
+        writeln!(out, "#EXTINF:{},\n{}", seconds(duration), uris.segment(entry.number))?;
+    }
+    Ok(())
 }
 
 fn times(span: Span, times: u32) -> Span {

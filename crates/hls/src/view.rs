@@ -7,7 +7,9 @@ use kaibo_media::{Span, Tracks};
 
 use crate::{
     multivariant::{Rates, Variant, multivariant},
+    pieces::Pieces,
     playlist::{Entry, Kind, LowLatency, Playlist, Report, SKIP_BOUNDARY},
+    reach::Reach,
     uris::{Format, Uris},
     window::{Position, Segment, entry},
 };
@@ -19,6 +21,8 @@ const PARTS: u32 = 3;
 /// needs no lock for it.
 #[derive(Clone, Debug)]
 pub struct View {
+    /// What is listed in front of `listed`.
+    pub(crate) reach: Arc<Reach>,
     pub(crate) listed: Arc<[Arc<Segment>]>,
     pub(crate) open: Option<Open>,
     pub(crate) position: Position,
@@ -53,6 +57,11 @@ pub struct Wanted<'a> {
 impl View {
     /// The media playlist, none before the first segment.
     pub fn playlist(&self, wanted: Wanted<'_>) -> Option<String> {
+        self.pieces(wanted).map(Pieces::into_string)
+    }
+
+    /// The same in pieces: those of the past are shared between its versions.
+    pub fn pieces(&self, wanted: Wanted<'_>) -> Option<Pieces> {
         let Wanted { format, delta, query, reports } = wanted;
         let first = self.listed.first()?;
         let target_duration = self.target_duration?;
@@ -60,7 +69,7 @@ impl View {
         let low_latency = part_target.map(|part_target| LowLatency {
             part_target,
             hint: (!self.ended).then_some((self.position.segment, self.position.parts)),
-            skipped: if delta { self.older_than(target_duration.saturating_mul(SKIP_BOUNDARY)) } else { 0 },
+            skipped: if delta { self.skippable(target_duration.saturating_mul(SKIP_BOUNDARY)) } else { 0 },
             reports,
         });
         let with_parts = match low_latency {
@@ -73,21 +82,46 @@ impl View {
         });
         // A segment without a part has nothing to show yet.
         let open = self.open.iter().filter(|open| low_latency.is_some() && !open.parts.is_empty());
+        let (media_sequence, discontinuity_sequence) = match self.reach.first() {
+            Some(old) => (old.number, old.discontinuity_before),
+            None => (first.number(), first.discontinuity_before),
+        };
         let playlist = Playlist {
             kind: Kind::Live,
             ended: self.ended,
             target_duration,
-            media_sequence: first.number(),
-            discontinuity_sequence: first.discontinuity_before,
+            media_sequence,
+            discontinuity_sequence,
             independent: self.independent,
             uris: Uris { prefix: "", format, query },
             entries: complete.chain(open.map(|open| -> Entry<'_> { entry(&open.head, &open.parts) })),
             low_latency,
         };
-        Some(playlist.render())
+        Some(playlist.pieces(&self.reach))
     }
 
-    /// How many segments at the head end that many seconds or more before the end of the list.
+    /// How many entries at the head of the whole list end that many seconds or more before its end.
+    fn skippable(&self, seconds: u32) -> usize {
+        let in_memory = self.older_than(seconds);
+        if in_memory > 0 {
+            return self.reach.len() + in_memory;
+        }
+        // Memory holds less than that.
+        let boundary = Span::from_scale(seconds.into(), 1);
+        let open = self.open.iter().flat_map(|open| open.parts.iter()).map(|part| part.duration);
+        let mut behind: Span = self.listed.iter().map(|segment| segment.duration).chain(open).sum();
+        let mut older = self.reach.len();
+        for old in self.reach.newest_first() {
+            if behind >= boundary {
+                break;
+            }
+            behind += old.duration;
+            older -= 1;
+        }
+        older
+    }
+
+    /// How many segments in memory, from the oldest on, end that many seconds or more before the end of the list.
     fn older_than(&self, seconds: u32) -> usize {
         let boundary = Span::from_scale(seconds.into(), 1);
         let open = self.open.iter().flat_map(|open| open.parts.iter());
@@ -141,7 +175,7 @@ impl View {
         self.listed.last()
     }
 
-    /// The listed segments, oldest first.
+    /// The listed segments that are in memory, oldest first.
     pub fn listed(&self) -> &[Arc<Segment>] {
         &self.listed
     }

@@ -93,7 +93,8 @@ impl Recordings {
         Ok(Arc::new(Init { number: stored.number, bytes, tracks: Arc::new(stored.tracks.clone()) }))
     }
 
-    fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
+    /// The parts of a segment that needs `init`.
+    pub fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
         let mut bytes = Vec::new();
         let path = self.segment_path(id, segment);
         self.segment(id, segment)?.read_to_end(&mut bytes).map_err(Error::at(&path))?;

@@ -46,34 +46,53 @@ impl Kept {
         self.removed.iter().map(|removed| &removed.segment).chain(&self.listed)
     }
 
-    /// Lists a segment and lets go of others as `config` says.
-    pub(super) fn push(&mut self, segment: Arc<Segment>, config: &Config, target_duration: u32) {
+    /// Duration of the listed ones.
+    pub(super) fn duration(&self) -> Span {
+        self.duration
+    }
+
+    /// Lists a segment and lets go of others as `config` says. Answers those that leave the list, oldest first.
+    pub(super) fn push(
+        &mut self,
+        segment: Arc<Segment>,
+        config: &Config,
+        target_duration: u32,
+    ) -> Vec<Arc<Segment>> {
         self.elapsed += segment.duration;
         self.duration += segment.duration;
         self.bytes += segment.size(Format::Fmp4);
         self.listed.push_back(segment);
 
         let least = Span::from_millis(i64::from(target_duration) * 1000 * TARGET_DURATIONS);
-        while self.unlist(least.max(config.window)) {}
+        let mut left = Vec::new();
+        while let Some(segment) = self.unlist(least.max(config.window)) {
+            left.push(segment);
+        }
         while self.removed.front().is_some_and(|removed| removed.until <= self.elapsed) {
             self.forget();
         }
-        while self.bytes > config.bytes && (!self.removed.is_empty() || self.unlist(least)) {
+        while self.bytes > config.bytes {
+            if self.removed.is_empty() {
+                let Some(segment) = self.unlist(least) else { break };
+                left.push(segment);
+            }
             self.forget();
         }
         self.longest = self.longest.max(self.duration);
+        left
     }
 
     /// Takes the oldest segment from the list, if `least` and [`SEGMENTS`] stay.
-    fn unlist(&mut self, least: Span) -> bool {
+    fn unlist(&mut self, least: Span) -> Option<Arc<Segment>> {
         let stays = |oldest: &mut Arc<Segment>| self.duration - oldest.duration >= least;
         if self.listed.len() <= SEGMENTS {
-            return false;
+            return None;
         }
-        let Some(segment) = self.listed.pop_front_if(stays) else { return false };
+        let segment = self.listed.pop_front_if(stays)?;
         self.duration -= segment.duration;
-        self.removed.push_back(Removed { until: self.elapsed + segment.duration + self.longest, segment });
-        true
+        let until = self.elapsed + segment.duration + self.longest;
+        self.removed.push_back(Removed { until, segment: Arc::clone(&segment) });
+        Some(segment)
     }
 
     /// Drops the segment that left the list first.

@@ -13,13 +13,18 @@ use kaibo_media::Span;
 use self::keep::Kept;
 pub(crate) use self::segment::entry;
 pub use self::{misplaced::Misplaced, segment::Segment};
-use crate::view::{self, View};
+use crate::{
+    reach::{Old, Reach},
+    view::{self, View},
+};
 
 /// How much a window lists and keeps.
 #[derive(Clone, Copy, Debug)]
 pub struct Config {
     /// Media time that stays listed, where that is more than three target durations and six segments.
     pub window: Span,
+    /// Media time that stays listed beyond `window` as far as it is recorded; zero for none.
+    pub reach: Span,
     /// Memory for complete segments in bytes. Above it, segments that left the list are dropped first, then the list
     /// is shortened, but never below three target durations and six segments: those must stay (RFC 8216 §6.2.2, Apple
     /// 8.11).
@@ -32,6 +37,8 @@ pub struct Config {
     pub parts_from: u64,
     /// The first segment may have any discontinuity sequence number: the list goes by those of other renditions.
     pub joins: bool,
+    /// Every segment that was listed before began with a keyframe.
+    pub independent: bool,
 }
 
 impl Default for Config {
@@ -39,10 +46,12 @@ impl Default for Config {
         // 30 s listed and about as much that has left the list: 64 MiB are enough up to 8 Mbit/s.
         Self {
             window: Span::from_millis(30_000),
+            reach: Span::ZERO,
             bytes: 64 << 20,
             discontinuity: 0,
             parts_from: 0,
             joins: false,
+            independent: true,
         }
     }
 }
@@ -61,6 +70,8 @@ pub struct Position {
 pub struct Window {
     config: Config,
     kept: Kept,
+    /// What is listed in front of what is kept.
+    reach: Arc<Reach>,
     open: Option<Open>,
     /// Frozen when the first segment is complete.
     target_duration: Option<u32>,
@@ -91,29 +102,50 @@ impl Window {
         Self {
             config,
             kept: Kept::default(),
+            reach: Arc::default(),
             open: None,
             target_duration: None,
             part_target: None,
             due: None,
             discontinuity: config.discontinuity,
-            independent: true,
+            independent: config.independent,
             ended: false,
             listed: Arc::default(),
         }
     }
 
-    /// Follows the segmenter.
+    /// Before the first cut, where a broadcast goes on after a restart: the segments in front of it that were listed
+    /// and are recorded, without a hole in their numbers.
+    pub fn recall(&mut self, older: impl IntoIterator<Item = Old>) {
+        let reach = Arc::make_mut(&mut self.reach);
+        older.into_iter().for_each(|old| reach.push(old));
+    }
+
+    /// Follows the segmenter; nothing is recorded.
     ///
     /// # Errors
     /// If `cut` does not follow from those before it.
     pub fn apply(&mut self, cut: &Cut) -> Result<(), Misplaced> {
+        self.apply_recorded(cut, |_| false)
+    }
+
+    /// The same where segments that leave memory stay listed if they are `recorded` as they were shown. Behind one that
+    /// is not the list begins anew: what it lists must be there.
+    ///
+    /// # Errors
+    /// If `cut` does not follow from those before it.
+    pub fn apply_recorded(
+        &mut self,
+        cut: &Cut,
+        recorded: impl Fn(&Segment) -> bool,
+    ) -> Result<(), Misplaced> {
         if self.ended {
             return Err(Misplaced::Ended);
         }
         match cut {
             Cut::Begin(head) => self.begin(head)?,
             Cut::Part(part) => self.add(part)?,
-            Cut::End(end) => self.complete(end)?,
+            Cut::End(end) => self.complete(end, recorded)?,
         }
         Ok(())
     }
@@ -155,7 +187,7 @@ impl Window {
         }
     }
 
-    fn complete(&mut self, end: &SegmentEnd) -> Result<(), Misplaced> {
+    fn complete(&mut self, end: &SegmentEnd, recorded: impl Fn(&Segment) -> bool) -> Result<(), Misplaced> {
         let complete = self.open.take_if(|open| open.head.number == end.number && !open.parts.is_empty());
         let Some(Open { head, parts }) = complete else { return Err(Misplaced::End { number: end.number }) };
         let target_duration = *self.target_duration.get_or_insert(end.target_duration);
@@ -163,14 +195,41 @@ impl Window {
         let discontinuity_before = std::mem::replace(&mut self.discontinuity, head.discontinuity);
         self.due = Some(head.number.saturating_add(1));
         let segment = Segment { head, parts: parts.into(), duration: end.duration, discontinuity_before };
-        self.kept.push(Arc::new(segment), &self.config, target_duration);
+        let left = self.kept.push(Arc::new(segment), &self.config, target_duration);
         self.listed = self.kept.listed().cloned().collect();
+        self.reach_back(&left, recorded);
         Ok(())
+    }
+
+    /// Goes on listing those of `left` that are recorded, and as many of those before them as are wanted.
+    fn reach_back(&mut self, left: &[Arc<Segment>], recorded: impl Fn(&Segment) -> bool) {
+        if self.config.reach <= Span::ZERO {
+            return;
+        }
+        let reach = Arc::make_mut(&mut self.reach);
+        for segment in left {
+            if recorded(segment) {
+                reach.push(Old::from(&**segment));
+            } else {
+                *reach = Reach::default();
+            }
+        }
+        let follows = |first: &Arc<Segment>, last: Old| last.number.saturating_add(1) == first.number();
+        if let (Some(first), Some(last)) = (self.listed.first(), reach.last())
+            && !follows(first, last)
+        {
+            *reach = Reach::default();
+        }
+        let least = self.config.reach - self.kept.duration();
+        while reach.first().is_some_and(|first| reach.duration() - first.duration >= least) {
+            reach.pop();
+        }
     }
 
     /// What viewers see of it now.
     pub fn view(&self) -> View {
         View {
+            reach: Arc::clone(&self.reach),
             listed: Arc::clone(&self.listed),
             open: self
                 .open

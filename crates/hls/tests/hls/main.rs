@@ -6,5 +6,7 @@ mod checker_itself;
 mod cuts;
 mod golden;
 mod multivariant;
+mod reach;
 mod reload;
+mod shift;
 mod window;

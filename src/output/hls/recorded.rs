@@ -1,0 +1,102 @@
+//! What lies behind a live playlist's address and is not in memory: served from the recording, under the same names.
+
+use hyper::{Response, StatusCode};
+use kaibo_broadcast::{App, BroadcastId};
+use kaibo_hls::{Format, Shift};
+use kaibo_replay::Id;
+
+use super::{immutable, shifted};
+use crate::{
+    http::{Body, Call},
+    output::{keep_private, replay, session},
+    problem::Problem,
+    recorder::{NoTs, Replay},
+};
+
+/// A file of a broadcast that is no longer in memory: viewers who are behind read on to its end. Nobody else does, so
+/// there is no live playlist.
+pub async fn file(
+    call: &Call,
+    app: &str,
+    stream: &str,
+    broadcast: &str,
+    file: &str,
+    (shift, query): (Option<Shift>, &str),
+) -> Result<Response<Body>, Problem> {
+    let found = replay::find(call, broadcast).await?;
+    if found.app.as_ref() != app || found.stream.as_ref() != stream {
+        return Err(Problem::not_found());
+    }
+    session(call, &found.app, &found.broadcast, query)?;
+    let past = Past { id: &found.id, replay: &found.replay };
+    let mut response = match (file.rsplit_once('.'), shift) {
+        (Some(("live", "m3u8")), Some(shift)) => {
+            shifted::playlist(call, &found.app, &past, shift, Format::Fmp4, query).await
+        }
+        (Some(("ts", "m3u8")), Some(shift)) => {
+            shifted::playlist(call, &found.app, &past, shift, Format::Ts, query).await
+        }
+        (Some((name, "m4s")), _) => past.segment(call, name).await,
+        (Some((name, "ts")), _) => past.ts_segment(call, name).await,
+        (Some((name, "mp4")), _) => past.init(call, name).await,
+        _ => Err(Problem::not_found()),
+    }?;
+    keep_private(call, &found.app, &mut response);
+    Ok(response)
+}
+
+/// The recording of a broadcast that is in memory, if those who may watch it live may look back: where its replay is
+/// private, only as far as the settings say that they may.
+pub async fn of(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<(Id, Replay), Problem> {
+    let server = &call.server;
+    let private = server.broadcasts.get(broadcast).is_none_or(|known| known.status().replay_private);
+    if private && server.app_settings(app.as_ref()).hls.dvr_window.0.is_zero() {
+        let detail = "this replay is not public, and the live playlist doesn't reach back";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "replay_private", detail));
+    }
+    let id: Id = broadcast.as_ref().parse().map_err(|_| Problem::not_found())?;
+    match server.recordings.find(&id).await {
+        Ok(replay) => Ok((id, replay)),
+        Err(kaibo_replay::Error::Missing(_)) => {
+            let detail = "this broadcast is not recorded, so nobody can look back";
+            Err(Problem::new(StatusCode::NOT_FOUND, "not_recorded", detail))
+        }
+        Err(error) => Err(replay::fault(&id, &error)),
+    }
+}
+
+/// Whose past is asked for.
+pub struct Past<'a> {
+    pub id: &'a Id,
+    pub replay: &'a Replay,
+}
+
+impl Past<'_> {
+    pub async fn segment(&self, call: &Call, number: &str) -> Result<Response<Body>, Problem> {
+        let segment = self.find(number)?;
+        let bytes = call.server.recordings.segment(self.id, segment).await;
+        let bytes = bytes.map_err(|error| replay::fault(self.id, &error))?;
+        immutable(call, "video/mp4", number, vec![bytes])
+    }
+
+    pub async fn ts_segment(&self, call: &Call, number: &str) -> Result<Response<Body>, Problem> {
+        let segment = self.find(number)?;
+        match call.server.recordings.ts_segment(self.id, segment).await {
+            Ok(bytes) => immutable(call, "video/mp2t", number, vec![bytes]),
+            Err(NoTs::NotCarried(error)) => Err(super::not_carried(&error)),
+            Err(NoTs::Unreadable(error)) => Err(replay::fault(self.id, &error)),
+        }
+    }
+
+    pub async fn init(&self, call: &Call, name: &str) -> Result<Response<Body>, Problem> {
+        let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
+        let init = call.server.recordings.init(self.id, number.ok_or_else(Problem::not_found)?).await;
+        let init = init.map_err(|error| replay::fault(self.id, &error))?.ok_or_else(Problem::not_found)?;
+        immutable(call, "video/mp4", name, vec![init.bytes.clone()])
+    }
+
+    fn find(&self, number: &str) -> Result<kaibo_replay::Segment, Problem> {
+        let number = number.parse().map_err(|_| Problem::not_found())?;
+        self.replay.segment(number).ok_or_else(Problem::not_found)
+    }
+}
