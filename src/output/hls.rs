@@ -14,6 +14,7 @@ use hyper::{Response, StatusCode, header};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use kaibo_container::ts;
 use kaibo_hls::{BadDirective, BadShift, Directives, Format, Position, Shift, View, without_directives};
+use kaibo_replay::Id;
 
 use self::recorded::Past;
 use super::{
@@ -25,6 +26,7 @@ use crate::{
     http::{Body, Cache, Call, Content},
     live::{Live, Playlist, Shown, Viewer},
     problem::Problem,
+    recorder::Replay,
 };
 
 /// How long the first request of a stream that just started waits for its first segment: players take an empty
@@ -67,7 +69,7 @@ pub async fn multivariant(
     }
     let id = broadcast.id();
     if let Some(shift) = shift {
-        let (id, replay) = recorded::of(call, &app, id).await?;
+        let (id, replay) = recorded::of(call, &app, id).await?.ok_or_else(recorded::not_recorded)?;
         shifted::wait(call, &Past { id: &id, replay: &replay }, shift).await?;
     }
     // Much may happen in nine seconds.
@@ -153,7 +155,8 @@ async fn playlist(
     query: &str,
 ) -> Result<Response<Body>, Problem> {
     if let Some(shift) = shift {
-        let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+        let recorded = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+        let (id, replay) = recorded.ok_or_else(recorded::not_recorded)?;
         let past = Past { id: &id, replay: &replay };
         return shifted::playlist(call, broadcast.app(), &past, shift, format, query).await;
     }
@@ -226,12 +229,17 @@ async fn part(
     }
 }
 
+/// What memory does not have may be there.
+async fn recording(call: &Call, broadcast: &Handle) -> Result<(Id, Replay), Problem> {
+    recorded::of(call, broadcast.app(), broadcast.id()).await?.ok_or_else(Problem::not_found)
+}
+
 async fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     let segment = number.parse().ok().and_then(|number| broadcast.live().segment(number));
     match segment {
         Some(segment) => immutable(call, "video/mp4", number, segment.chunks().collect()),
         None => {
-            let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+            let (id, replay) = recording(call, broadcast).await?;
             Past { id: &id, replay: &replay }.segment(call, number).await
         }
     }
@@ -242,7 +250,7 @@ async fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Res
         Some(Ok(bytes)) => immutable(call, "video/mp2t", number, vec![bytes]),
         Some(Err(error)) => Err(not_carried(&error)),
         None => {
-            let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+            let (id, replay) = recording(call, broadcast).await?;
             Past { id: &id, replay: &replay }.ts_segment(call, number).await
         }
     }
@@ -257,7 +265,7 @@ async fn init(call: &Call, broadcast: &Handle, name: &str) -> Result<Response<Bo
     match number.and_then(|number| broadcast.live().init(number)) {
         Some(init) => immutable(call, "video/mp4", name, vec![init.bytes.clone()]),
         None => {
-            let (id, replay) = recorded::of(call, broadcast.app(), broadcast.id()).await?;
+            let (id, replay) = recording(call, broadcast).await?;
             Past { id: &id, replay: &replay }.init(call, name).await
         }
     }

@@ -45,9 +45,9 @@ pub async fn file(
     Ok(response)
 }
 
-/// The recording of a broadcast that is in memory, if those who may watch it live may look back: where its replay is
-/// private, only as far as the settings say that they may.
-pub async fn of(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<(Id, Replay), Problem> {
+/// The recording of a broadcast that is in memory, if there is one. Where the replay is private, those who may watch the
+/// broadcast live may look back only if the settings let them do so in the live playlist.
+pub async fn of(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<Option<(Id, Replay)>, Problem> {
     let server = &call.server;
     let private = server.broadcasts.get(broadcast).is_none_or(|known| known.status().replay_private);
     if private && server.app_settings(app.as_ref()).hls.dvr_window.0.is_zero() {
@@ -56,13 +56,16 @@ pub async fn of(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<(Id, 
     }
     let id: Id = broadcast.as_ref().parse().map_err(|_| Problem::not_found())?;
     match server.recordings.find(&id).await {
-        Ok(replay) => Ok((id, replay)),
-        Err(kaibo_replay::Error::Missing(_)) => {
-            let detail = "this broadcast is not recorded, so nobody can look back";
-            Err(Problem::new(StatusCode::NOT_FOUND, "not_recorded", detail))
-        }
+        Ok(replay) => Ok(Some((id, replay))),
+        Err(kaibo_replay::Error::Missing(_)) => Ok(None),
         Err(error) => Err(replay::fault(&id, &error)),
     }
+}
+
+/// 404 for whoever wants to look back where nothing is recorded.
+pub fn not_recorded() -> Problem {
+    let detail = "this broadcast is not recorded, so nobody can look back";
+    Problem::new(StatusCode::NOT_FOUND, "not_recorded", detail)
 }
 
 /// Whose past is asked for.

@@ -42,7 +42,7 @@ impl Broadcast {
 
     fn segment(&mut self, shape: &Shape, is_lost: bool) {
         let cuts = self.segmenter.segment(shape);
-        let Cut::Begin(head) = &cuts[0] else { unreachable!() };
+        let Some(Cut::Begin(head)) = cuts.first() else { unreachable!() };
         if is_lost {
             self.lost.insert(head.number);
         }
@@ -65,12 +65,13 @@ impl Broadcast {
         let whole = self.lost.last().map_or(0, |lost| *lost as usize + 1);
         let tail = self.cuts.len().saturating_sub(tail).max(whole);
         self.config.parts_from = self.cuts.len() as u64;
-        let independent = |cuts: &Vec<Cut>| matches!(&cuts[0], Cut::Begin(head) if head.independent);
+        let independent =
+            |cuts: &Vec<Cut>| matches!(cuts.first(), Some(Cut::Begin(head)) if head.independent);
         self.config.independent = self.cuts.iter().all(independent);
         let before = self.old.get(tail).map_or(self.config.discontinuity, |old| old.discontinuity_before);
         self.window = Window::new(Config { discontinuity: before, ..self.config });
-        self.window.recall(self.old[whole..tail].iter().copied());
-        for cut in self.cuts[tail..].iter().flatten() {
+        self.window.recall(self.old.iter().take(tail).skip(whole).copied());
+        for cut in self.cuts.iter().skip(tail).flatten() {
             self.window.apply_recorded(cut, |segment| !self.lost.contains(&segment.number())).unwrap();
         }
     }
