@@ -73,6 +73,11 @@ impl Problem {
         Self { header: Some(Box::new((name, HeaderValue::from_static(value)))), ..self }
     }
 
+    /// It is a 404.
+    pub fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND
+    }
+
     /// It may be different in so many seconds.
     pub fn with_retry_after(self, seconds: u64) -> Self {
         Self { header: Some(Box::new((header::RETRY_AFTER, seconds.into()))), ..self }

@@ -35,7 +35,8 @@ pub fn older(recording: &Recording, before: u64, reach: Span) -> Vec<Old> {
 /// None where nobody knows what was listed before it.
 fn discontinuity_before(segments: &[Segment], at: usize) -> Option<u64> {
     let segment = segments.get(at)?;
-    if segment.number == 0 {
+    // Broadcasts begin with 1, and those of old with 0.
+    if at == 0 && segment.number <= 1 {
         return Some(0);
     }
     let previous = segments.get(at.checked_sub(1)?)?;

@@ -23,7 +23,9 @@ pub async fn file(
     file: &str,
     (shift, query): (Option<Shift>, &str),
 ) -> Result<Response<Body>, Problem> {
-    let found = replay::find(call, broadcast).await?;
+    let found = replay::find(call, broadcast).await;
+    let found =
+        found.map_err(|problem| if problem.is_not_found() { Problem::not_found() } else { problem })?;
     if found.app.as_ref() != app || found.stream.as_ref() != stream {
         return Err(Problem::not_found());
     }
