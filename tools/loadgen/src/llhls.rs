@@ -201,10 +201,9 @@ impl Run<'_> {
     fn list_path(&self, (segment, part): Place) -> String {
         match self.opt.media {
             Media::Live { .. } => {
-                format!(
-                    "{}?_HLS_msn={segment}&_HLS_part={part}&_HLS_skip=YES",
-                    self.base.path
-                )
+                let path = &self.base.path;
+                let and = if path.contains('?') { '&' } else { '?' };
+                format!("{path}{and}_HLS_msn={segment}&_HLS_part={part}&_HLS_skip=YES")
             }
             Media::Files { .. } => format!("/{segment}.m3u8"),
         }
@@ -213,8 +212,10 @@ impl Run<'_> {
     fn part_path(&self, (segment, part): Place) -> String {
         match self.opt.media {
             Media::Live { .. } => {
-                let folder = &self.base.path[..self.base.path.rfind('/').unwrap_or(0)];
-                format!("{folder}/{segment}.{part}.m4s")
+                let path = &self.base.path;
+                let (path, query) = path.split_at(path.find('?').unwrap_or(path.len()));
+                let folder = &path[..path.rfind('/').unwrap_or(0)];
+                format!("{folder}/{segment}.{part}.m4s{query}")
             }
             Media::Files { .. } => format!("/{segment}.m4s"),
         }
