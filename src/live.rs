@@ -119,7 +119,7 @@ impl Live {
             discontinuity: past.discontinuity,
             reach: Span::from_millis(settings.hls.dvr_window.as_millis()),
             parts_from: past.segmenter.next_segment,
-            joins: group.is_some() && past.segmenter.next_segment == 0,
+            joins: group.is_some() && past.segmenter.next_init == 0,
             independent: past.all_independent,
             ..kaibo_hls::Config::default()
         });

@@ -263,7 +263,8 @@ fn whoever_joins_another_stream_is_cut_where_that_one_is() {
         target_duration: Some(reference.ends()[0].target_duration),
         part_target: reference.ends()[0].part_target,
     };
-    let mut joining = Cutting::new();
+    // Whatever number it would begin with by itself.
+    let mut joining = Cutting::resumed(Resume { next_segment: 1, ..Resume::default() });
     joining.segmenter.cut_beside(beside, ms(7500), &mut joining.cuts);
     joining.play(&mut Publisher::new(h264()), 30.0, 7500, 18_050, 45);
     let cut = |cutting: &Cutting| -> Vec<_> {

@@ -54,9 +54,9 @@ impl Assembly {
         }
     }
 
-    /// Nothing was numbered yet, now or before a restart.
+    /// There was no segment yet, now or before a restart: none is without an initialisation section.
     pub(super) fn is_fresh(&self) -> bool {
-        self.made_from.is_none() && self.next_segment == 0
+        self.made_from.is_none() && self.next_init == 0
     }
 
     /// Of a fresh broadcast: the numbers of its first segment.
