@@ -1,5 +1,7 @@
 //! What callers send: JSON bodies, names and times, each refused with its reason.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::{
     Json,
     extract::{
@@ -8,7 +10,10 @@ use axum::{
     http::{StatusCode, request::Parts},
 };
 use kaibo_broadcast::{App, Millis, NameError, Stream};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{MOST, PAGE};
 use crate::{access, problem::Problem};
@@ -20,7 +25,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let Json(body) = <Json<T> as FromRequest<S>>::from_request(request, state)
+        let Json(Object(body)) = <Json<Object<T>> as FromRequest<S>>::from_request(request, state)
             .await
             .map_err(|rejection| unreadable(&rejection))?;
         Ok(Self(body))
@@ -34,10 +39,33 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for Optional<
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let body = <Json<Option<T>> as OptionalFromRequest<S>>::from_request(request, state)
+        let body = <Json<Option<Object<T>>> as OptionalFromRequest<S>>::from_request(request, state)
             .await
             .map_err(|rejection| unreadable(&rejection))?;
-        Ok(Self(body.and_then(|Json(body)| body).unwrap_or_default()))
+        Ok(Self(body.and_then(|Json(body)| body).map(|Object(body)| body).unwrap_or_default()))
+    }
+}
+
+/// A JSON object. By itself serde also takes an array of a struct's fields in their order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields))
+            }
+        }
+
+        deserializer.deserialize_any(Fields(PhantomData)).map(Self)
     }
 }
 

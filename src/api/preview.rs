@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::{
     broadcasts::{Id, status},
-    input::Optional,
+    input::{Optional, Seconds},
 };
 use crate::{
     access::{play_urls, preview::PARAMETER, rfc3339, unix_now},
@@ -27,8 +27,8 @@ const LONGEST_S: u64 = 86_400;
 #[schema(as = NewPreview)]
 pub struct Wish {
     /// 1 to 86,400; 900 unless said otherwise.
-    #[schema(minimum = 1, maximum = 86_400)]
-    expires_in_s: Option<u64>,
+    #[schema(minimum = 1, maximum = 86_400, value_type = Option<u64>)]
+    expires_in_s: Option<Seconds>,
 }
 
 /// A token, and the addresses that it opens.
@@ -63,7 +63,7 @@ pub async fn mint(
     Optional(Wish { expires_in_s }): Optional<Wish>,
 ) -> Result<Json<Preview>, Problem> {
     let status = status(&server, &id.0).await?;
-    let seconds = expires_in_s.unwrap_or(USUAL_S);
+    let seconds = expires_in_s.map_or(USUAL_S, |Seconds(seconds)| seconds);
     if !(1..=LONGEST_S).contains(&seconds) {
         return Err(Problem::invalid(format!("expires_in_s is not within 1 to {LONGEST_S}")));
     }

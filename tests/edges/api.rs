@@ -151,6 +151,7 @@ fn a_push_url_can_be_made_for_anybody() {
         ("\u{0}", 400, "malformed"),
         ("{}", 422, "invalid"),
         ("[]", 422, "invalid"),
+        ("[\"live\", \"room\", 60]", 422, "invalid"),
         ("{\"stream\": \"room\"}", 422, "invalid"),
         ("{\"stream\": \"room\", \"expires_in_s\": 1, \"colour\": \"red\"}", 422, "invalid"),
         ("{\"stream\": \"room\", \"stream\": \"room\", \"expires_in_s\": 1}", 422, "invalid"),
