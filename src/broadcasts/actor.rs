@@ -1,5 +1,8 @@
 //! The actor of one broadcast: it alone feeds the state machine, and carries out what the machine answers.
 
+mod effects;
+mod storing;
+
 use std::{
     collections::HashMap,
     sync::{
@@ -8,24 +11,17 @@ use std::{
     },
 };
 
-use kaibo_broadcast::{
-    Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Notice, Refusal, State,
-};
-use kaibo_store::{Error as StoreError, NewNotice};
+use kaibo_broadcast::{Broadcast, CommandConflict, DownCause, Effect, Epoch, Event, Millis, Refusal, State};
+use kaibo_store::Error as StoreError;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Duration, Instant, sleep, sleep_until},
 };
 
-use super::{
-    About, COMMANDS, Change, Handle, Peer, Push, PushFacts, Status,
-    handle::Command,
-    unsaved::{Saved, Unsaved},
-};
+use super::{About, COMMANDS, Change, Handle, Peer, Push, Status, handle::Command, unsaved::Unsaved};
 use crate::{
     config,
     live::{Live, Past},
-    notices,
     server::Server,
 };
 
@@ -348,227 +344,6 @@ impl Actor {
             let event = Event::Media { epoch: accepted.epoch, at };
             let effects = self.broadcast.handle(event, self.server.clock.now());
             self.carry_out(effects, None).await;
-        }
-    }
-
-    /// Makes the broadcast as it is now durable, before anybody can see what follows from it. If the disk can't take
-    /// it, live goes on all the same, and does not wait again: [`Actor::retry`] stores it as soon as that works.
-    async fn store(&mut self, effects: &[Effect]) -> Result<(), StoreError> {
-        if self.forgotten {
-            return Ok(());
-        }
-        let now = self.server.clock.now();
-        let status = Status::of(&self.broadcast, &self.about, &self.handle.live, now);
-        let recorded = self.is_to_be_recorded();
-        let told = effects.iter().filter_map(|effect| match effect {
-            Effect::Announce(notice) => {
-                let push = self.about.push.as_ref();
-                Some(notices::event(&self.server, notice, &status, push, recorded, now))
-            }
-            _ => None,
-        });
-        let told: Vec<_> = told.collect();
-        self.keep(told);
-        if self.unsaved.is_behind() {
-            return Err(StoreError::RolledBack);
-        }
-        self.save().await
-    }
-
-    /// Puts `told` behind the events that are to be stored.
-    fn keep(&mut self, told: impl IntoIterator<Item = NewNotice>) {
-        let dropped = self.unsaved.add(told);
-        if dropped > 0 {
-            self.server.metrics.events_dropped.inc_by(dropped as u64);
-            tracing::error!(broadcast = %self.broadcast.id(), dropped, "too many events wait to be stored");
-        }
-    }
-
-    /// Stores the broadcast as it is now and the events that wait; of one that is forgotten the events alone.
-    async fn save(&mut self) -> Result<(), StoreError> {
-        if self.unsaved.is_saving() {
-            let saved = self.unsaved.saved().await;
-            self.note_retried(saved);
-        }
-        self.begin_save();
-        let saved = self.unsaved.saved().await;
-        self.note_saved(saved)
-    }
-
-    fn begin_save(&mut self) {
-        let record = (!self.forgotten)
-            .then(|| Status::to_record(&self.broadcast, &self.about, &self.handle.live))
-            .transpose();
-        self.unsaved.begin(&self.server.store, self.broadcast.id(), record);
-    }
-
-    /// Makes the next attempt if the last save failed and it is time.
-    fn retry(&mut self) {
-        if self.unsaved.is_due() {
-            self.begin_save();
-        }
-    }
-
-    fn note_retried(&mut self, saved: Saved) {
-        // An error is logged, and tried again.
-        let _ = self.note_saved(saved);
-    }
-
-    fn note_saved(&mut self, (events, saved): Saved) -> Result<(), StoreError> {
-        let broadcast = self.broadcast.id();
-        match saved {
-            Ok(sequences) => {
-                let was_behind = self.unsaved.is_behind();
-                if self.unsaved.stored(&events) && was_behind {
-                    tracing::info!(%broadcast, "stored at last");
-                }
-                self.server.tell(events, &sequences);
-                Ok(())
-            }
-            Err(error) => {
-                self.server.metrics.store_errors.inc();
-                if self.unsaved.failed(&self.server.metrics.store_pending) {
-                    tracing::error!(%broadcast, %error, "can't store a broadcast; it is tried again");
-                }
-                Err(error)
-            }
-        }
-    }
-
-    /// A recording that begins or fails between two transitions is known after a restart, too.
-    async fn note_recording(&mut self) {
-        self.recorded = self.handle.live.is_recorded();
-        // An error is logged, and tried again.
-        let _ = self.store(&[]).await;
-        self.show();
-    }
-
-    /// Stores what the machine came to, then does what it says.
-    async fn carry_out(&mut self, effects: Vec<Effect>, attempt: Option<Attempt>) -> Option<CommandConflict> {
-        if !effects.is_empty() {
-            // An error is logged, and live goes on.
-            let _ = self.store(&effects).await;
-        }
-        self.act(effects, attempt).await
-    }
-
-    /// Does what the machine says, in its order. `attempt` waits for the answer to the publish that was just asked.
-    async fn act(&mut self, effects: Vec<Effect>, mut attempt: Option<Attempt>) -> Option<CommandConflict> {
-        let mut conflict = None;
-        let live = self.handle.live.clone();
-        for effect in effects {
-            match effect {
-                Effect::AcceptPublish(epoch) => {
-                    if let Some(attempt) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
-                        self.accept(epoch, attempt);
-                    }
-                }
-                Effect::HoldPublish(epoch) => {
-                    self.waiting.extend(attempt.take().map(|attempt| (epoch, attempt)));
-                }
-                Effect::RejectPublish { epoch, refusal } => {
-                    if let Some(attempt) = self.waiting.remove(&epoch).or_else(|| attempt.take()) {
-                        // An error is an attempt that gave up waiting.
-                        let _ = attempt.reply.send(Err(refusal));
-                    }
-                }
-                Effect::ClosePush { epoch, cause } => self.close(epoch, cause),
-                // What a draining push sends is refused by the timeline, so there is nothing to do.
-                Effect::DrainPush(_) => {}
-                // Its health shows; its media is not public, and is looked at and dropped.
-                Effect::ShowPreview(_) => {}
-                Effect::GoLive(epoch) | Effect::Continue(epoch) => live.open(epoch),
-                Effect::BreakTimeline => live.break_run(),
-                // Whoever asks for media is answered by the state: this is for those who watch already.
-                Effect::WithholdOutput => live.withhold(),
-                Effect::RestoreOutput => live.restore(),
-                Effect::EndOutput => {
-                    if let State::Ended { reason } = self.broadcast.state() {
-                        live.end(reason);
-                    }
-                }
-                Effect::StartRecording => self.record(),
-                // The recorder follows the timeline: what it gets it writes at once.
-                Effect::FlushRecording | Effect::FinishRecording => {}
-                Effect::Announce(notice) => self.announce(&notice),
-                Effect::Forget => {
-                    self.forgotten = true;
-                    // An error is logged, and tried again.
-                    let _ = self.save().await;
-                }
-                Effect::Conflict(what) => conflict = Some(what),
-            }
-        }
-        self.show();
-        conflict
-    }
-
-    /// Lets everybody see the broadcast as it is now.
-    fn show(&self) {
-        let status = Status::of(&self.broadcast, &self.about, &self.handle.live, self.server.clock.now());
-        self.status.send_if_modified(|known| {
-            let changed = **known != status;
-            if changed {
-                *known = Arc::new(status);
-            }
-            changed
-        });
-    }
-
-    fn is_to_be_recorded(&self) -> bool {
-        self.about.record.unwrap_or(self.settings.record.enabled)
-    }
-
-    fn record(&mut self) {
-        if self.is_to_be_recorded() {
-            self.handle.live.record(&self.server, &self.broadcast, &self.settings);
-            self.recorded = true;
-        }
-    }
-
-    fn accept(&mut self, epoch: Epoch, attempt: Attempt) {
-        let Attempt { peer, reply } = attempt;
-        let (close, closing) = oneshot::channel();
-        let now = self.server.clock.now();
-        let newest_media = Arc::new(AtomicI64::new(now.0));
-        self.about.push = Some(PushFacts::new(epoch, peer, now));
-        self.accepted = Some(Accepted { epoch, close: Some(close), newest_media: newest_media.clone() });
-        let push = Push { epoch, broadcast: self.handle.clone(), closing, newest_media, seat: None };
-        // If the publisher has gone away meanwhile, its probe runs out.
-        let _ = reply.send(Ok(push));
-    }
-
-    fn close(&mut self, epoch: Epoch, cause: DownCause) {
-        if let Some(close) = self
-            .accepted
-            .as_mut()
-            .filter(|accepted| accepted.epoch == epoch)
-            .and_then(|accepted| accepted.close.take())
-        {
-            // An error is a publisher who is gone already.
-            let _ = close.send(cause);
-        }
-    }
-
-    fn announce(&self, notice: &Notice) {
-        let broadcast = self.broadcast.id();
-        let name = format_args!("{}/{}", self.broadcast.app(), self.broadcast.stream());
-        match notice {
-            Notice::PushUp { epoch } => tracing::info!(%broadcast, %name, epoch = epoch.0, "push.up"),
-            Notice::PushDown { epoch, cause } => {
-                tracing::info!(%broadcast, %name, epoch = epoch.0, code = %cause.code(), reason = %cause, "push.down");
-            }
-            Notice::PushRejected { refusal } => {
-                tracing::info!(%broadcast, %name, code = %refusal.code(), reason = %refusal, "push.rejected");
-            }
-            Notice::Resumed { gap } => {
-                self.server.metrics.resumes.inc();
-                tracing::info!(%broadcast, %name, gap_ms = gap.as_millis() as u64, "broadcast.resumed");
-            }
-            Notice::Ended { reason } => {
-                tracing::info!(%broadcast, %name, reason = reason.name(), "broadcast.ended")
-            }
-            notice => tracing::info!(%broadcast, %name, "{}", notice.name()),
         }
     }
 }

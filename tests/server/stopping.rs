@@ -136,7 +136,9 @@ fn a_viewer_who_is_behind_reads_to_the_end() {
     // It reads nothing for longer than the kernel has room for.
     sleep(seconds(4));
     server.ask_to_stop();
-    sleep(seconds(1));
+    wait_until("it stops", seconds(5), || {
+        http::get(&format!("http://{}/readyz", server.at.api), &[]).status == 503
+    });
     let mut body = Vec::new();
     viewer.read_to_end(&mut body).unwrap();
     assert!(body.ends_with(b"\r\n0\r\n\r\n"), "the body's proper end, behind {} bytes", body.len());
