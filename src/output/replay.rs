@@ -6,7 +6,7 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
-use kaibo_replay::{Error, Id, Segment};
+use kaibo_replay::{Edit, Error, Id, Piece, Segment};
 
 use super::{Names, banned, consent, keep_private, make_private, play_key, session};
 use crate::{
@@ -183,21 +183,15 @@ fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
 
 /// A list of all segments, or none before the first.
 fn list(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Uris<'_>) -> Option<Bytes> {
-    // What filled the time without a publisher is none of it.
-    let own = || segments.iter().filter(|segment| !segment.filler);
-    own().next()?;
-    let longest = own().map(|segment| segment.duration.as_millis()).max().unwrap_or(0);
+    let edit = Edit::default();
+    let pieces = || edit.pieces(segments);
+    let longest = pieces().map(|piece| piece.duration().as_millis()).max()?;
     // A recording that broke off within its first segment knows no target duration yet.
     let target_duration =
         target_duration.unwrap_or_else(|| u32::try_from((longest + 999) / 1000).unwrap_or(1).max(1));
-    let (mut discontinuity, mut before) = (0, None::<&Segment>);
-    let entries = own().map(|segment| {
-        // Where segments are missing, time jumps as it does between two runs.
-        let joint = before.is_some_and(|before| {
-            before.discontinuity != segment.discontinuity || before.number.saturating_add(1) != segment.number
-        });
+    let mut discontinuity = 0;
+    let entries = pieces().map(|Piece { segment, joint, .. }| {
         discontinuity += u64::from(joint);
-        before = Some(segment);
         Entry {
             number: segment.number,
             duration: Some(segment.duration),
@@ -213,7 +207,7 @@ fn list(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Ur
         target_duration,
         media_sequence: 0,
         discontinuity_sequence: 0,
-        independent: own().all(|segment| segment.independent),
+        independent: pieces().all(|piece| piece.segment.independent),
         uris,
         entries,
         low_latency: None,

@@ -25,6 +25,9 @@ impl Timestamp {
     /// Where a broadcast's timeline begins.
     pub const ZERO: Self = Self(0);
 
+    /// Behind everything: 414 years.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// From milliseconds.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis.saturating_mul(FLICKS_PER_MILLI))

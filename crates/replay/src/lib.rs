@@ -28,6 +28,7 @@
 
 mod catalogue;
 mod disk;
+mod edit;
 mod error;
 mod fact;
 mod id;
@@ -40,6 +41,7 @@ mod writer;
 
 pub use catalogue::{Entry, Recordings};
 pub use disk::{Disk, DiskFile, Local};
+pub use edit::{BadEdit, Edit, Piece, STRETCHES, Stretch};
 pub use error::Error;
 pub use fact::{Finished, Loss, Meta};
 pub use id::{Id, IdError};
