@@ -1,5 +1,6 @@
 //! The control API (JSON, bearer tokens) and the operator's endpoints: metrics and health.
 
+mod audience;
 mod broadcasts;
 mod deliveries;
 mod events;
@@ -25,6 +26,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use kaibo_audience::Phase;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use utoipa::ToSchema;
@@ -92,6 +94,7 @@ fn router(server: Arc<Server>) -> Router {
     let api = Router::new()
         .route("/broadcasts", get(broadcasts::list).post(broadcasts::create))
         .route("/broadcasts/{id}", get(broadcasts::one).patch(broadcasts::change).delete(broadcasts::delete))
+        .route("/broadcasts/{id}/audience", get(audience::of))
         .route("/broadcasts/{id}/start", post(broadcasts::start))
         .route("/broadcasts/{id}/stop", post(broadcasts::stop))
         .route("/broadcasts/{id}/pause", post(broadcasts::pause))
@@ -130,8 +133,10 @@ async fn ready(State(server): State<Arc<Server>>) -> Response {
 
 async fn metrics(State(server): State<Arc<Server>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    let hls = server.broadcasts.all().iter().map(|broadcast| broadcast.live().hls_viewers()).sum();
-    server.metrics.viewers(Protocol::Hls).set(hls);
+    for (protocol, phase) in [(Protocol::Hls, Phase::During), (Protocol::Replay, Phase::After)] {
+        let viewers = i64::try_from(server.audiences.visitors(phase)).unwrap_or(i64::MAX);
+        server.metrics.viewers(protocol).set(viewers);
+    }
     ([(header::CONTENT_TYPE, kind)], server.metrics.render()).into_response()
 }
 

@@ -174,6 +174,7 @@ impl Broadcasts {
             if let Some(started) = broadcast.started_at().filter(|_| past.tail.is_empty()) {
                 past.leap(now.since(started));
             }
+            server.audiences.go_on(server, &record.id).await;
             let about = About::of_record(&record);
             let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(Box::new(past)));
             self.by_name.insert((record.app, record.stream), handle.clone());
@@ -364,7 +365,7 @@ impl Broadcasts {
 
     /// Takes a broadcast that is over out of memory, once nobody writes to its recording. Its name remembers the keys
     /// that it was stopped with: their encoders still knock.
-    pub async fn forget(&self, known: &Status) {
+    pub async fn forget(&self, server: &Server, known: &Status) {
         if let Some(handle) = self.get(&known.id) {
             let (reply, done) = oneshot::channel();
             if handle.commands.send(Command::Forget { reply }).await.is_ok() {
@@ -374,6 +375,7 @@ impl Broadcasts {
             self.retire(&handle, false);
         }
         self.past().delete(known);
+        server.audiences.forget(&known.id);
     }
 
     /// What is known by its name is over, and another one is about to take its place.

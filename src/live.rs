@@ -1,6 +1,5 @@
 //! The media of one broadcast: the timeline that its publishers write, and everything that reads it.
 
-mod audience;
 mod cache;
 mod cutting;
 mod group;
@@ -12,10 +11,11 @@ mod shown;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
+use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{Broadcast, EndReason, Epoch};
 use kaibo_container::{
     flv::Flv,
@@ -27,28 +27,23 @@ use kaibo_hls::{Format, Position, Segment, View, Window};
 use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
 use kaibo_media::{Sample, Span, Tracks, UnixMillis};
 use kaibo_replay::Listing;
-use prometheus_client::metrics::{family::Family, gauge::Gauge};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
+use self::ingest::Ingest;
 pub use self::{
-    audience::Viewer,
     cutting::Recorded,
     group::{Group, Member},
     ingest::{Pushed, is_entry},
     past::Past,
     shown::{Playlist, Shown},
 };
-use self::{
-    audience::{Audience, Visit},
-    ingest::Ingest,
-};
 use crate::{
+    audience::{Audience, Viewer, Visit},
     config,
     output::rtmp::Rtmp,
     packager::{Gathering, Outlet, Queued, Shared},
     recorder,
     server::Server,
-    telemetry::Protocol,
 };
 
 /// How far a packager or the recorder may be behind before it goes on at the next place to start: a slow disk has
@@ -62,6 +57,9 @@ const ENTRIES: usize = 10_000;
 /// appends it counts what it has of that segment as lost, and loads its parts over and over. The first viewers stood still
 /// for 5 s, with 200 requests a second.
 const FIRST_SEGMENT: u64 = 1;
+
+/// How long an HLS viewer is taken to be there after it was, at the least: players come once in a target duration or two.
+const PRESENCE: Duration = Duration::from_secs(10);
 
 /// The media of one broadcast.
 pub struct Live {
@@ -85,8 +83,7 @@ pub struct Live {
     listing: OnceLock<Arc<Listing>>,
     recorded_from: u64,
     end_reason: OnceLock<EndReason>,
-    viewers: Family<Protocol, Gauge>,
-    audience: Audience,
+    audience: Arc<Audience>,
     gathering: Gathering,
 }
 
@@ -97,6 +94,7 @@ impl Live {
         server: &Arc<Server>,
         settings: &config::App,
         group: Option<Arc<Member>>,
+        audience: Arc<Audience>,
         mut past: Past,
     ) -> Arc<Self> {
         let limits = &server.settings().config.limits;
@@ -155,8 +153,7 @@ impl Live {
             listing: OnceLock::new(),
             recorded_from: past.segmenter.next_segment,
             end_reason: OnceLock::new(),
-            viewers: Family::default(),
-            audience: Audience::new(limits.http_connections),
+            audience,
             gathering,
             frames: reader,
         });
@@ -320,25 +317,15 @@ impl Live {
         self.ingest().preview(self.gathering).map(|(preview, _)| preview.join_rtmp())
     }
 
-    /// How many watch through `protocol`, of those that are connected.
-    pub fn viewers(&self, protocol: Protocol) -> Gauge {
-        self.viewers.get_or_create(&protocol).clone()
+    /// Its viewers.
+    pub fn audience(&self) -> &Arc<Audience> {
+        &self.audience
     }
 
     /// An HLS viewer asks for something; none if it has too much under way.
-    pub fn visit(&self, viewer: Viewer<'_>) -> Option<Visit<'_>> {
-        self.audience.enter(viewer, Instant::now(), self.presence())
-    }
-
-    /// How many watch through HLS.
-    pub fn hls_viewers(&self) -> i64 {
-        i64::try_from(self.audience.count(Instant::now(), self.presence())).unwrap_or(i64::MAX)
-    }
-
-    /// How long an HLS viewer is taken to be there after it was: players come once in a target duration or two.
-    fn presence(&self) -> Duration {
-        const LEAST: Duration = Duration::from_secs(10);
-        LEAST.max(Duration::from_secs(self.target_duration().unwrap_or(0).into()) * 3)
+    pub fn visit<'a>(&'a self, viewer: Viewer<'a>) -> Option<Visit<'a>> {
+        let target = Duration::from_secs(self.target_duration().unwrap_or(0).into());
+        self.audience.visit(Phase::During, viewer, Pace { kept: PRESENCE.max(target * 3), target })
     }
 
     /// What HLS viewers are shown now.

@@ -20,11 +20,13 @@ use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
 };
+use kaibo_audience::Phase;
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde_json::json;
 
 use crate::{
+    audience::{Guest, Person, Viewer as Asking, Visit},
     broadcasts::{Handle, Status},
     config::Action,
     gate::{self, Question},
@@ -193,10 +195,23 @@ pub fn session(call: &Call, app: &App, broadcast: &BroadcastId, query: &str) -> 
     Err(Problem::new(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))
 }
 
+/// As whom a viewer without a connection is counted.
+fn asking<'a>(call: &'a Call, app: &App, query: &'a str) -> Asking<'a> {
+    let session = call.server.access.play_is_guarded(app).then_some(query).filter(|query| !query.is_empty());
+    Asking { session, person: Person::new(call.address, call.header(header::USER_AGENT)) }
+}
+
+/// `response` is what its viewer came for.
+fn served(call: &Call, visit: &Visit<'_>, protocol: Protocol, response: &Response<Body>) {
+    let bytes = hyper::body::Body::size_hint(response.body()).exact().unwrap_or(0);
+    call.server.metrics.sent_bytes(protocol).inc_by(bytes);
+    visit.served(bytes);
+}
+
 /// One connected viewer: counted while it lives, logged when it goes.
 pub struct Viewer {
     connected: Gauge,
-    of_stream: Gauge,
+    guest: Guest,
     bytes: Counter,
     lags: Counter,
     since: Instant,
@@ -208,14 +223,19 @@ pub struct Viewer {
 }
 
 impl Viewer {
-    pub fn new(server: &Server, broadcast: &Handle, protocol: Protocol, address: IpAddr) -> Self {
+    /// Somebody at `address` with the player `agent` begins to watch.
+    pub fn new(
+        server: &Server,
+        broadcast: &Handle,
+        (phase, protocol): (Phase, Protocol),
+        (address, agent): (IpAddr, &str),
+    ) -> Self {
         let connected = server.metrics.viewers(protocol);
         connected.inc();
-        let of_stream = broadcast.live().viewers(protocol);
-        of_stream.inc();
+        let guest = broadcast.live().audience().join(phase, Some(protocol), Person::new(address, agent));
         Self {
             connected,
-            of_stream,
+            guest,
             bytes: server.metrics.sent_bytes(protocol),
             lags: server.metrics.lags(protocol),
             since: Instant::now(),
@@ -231,6 +251,7 @@ impl Viewer {
     pub fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
         self.bytes.inc_by(bytes as u64);
+        self.guest.sent(bytes as u64);
     }
 
     /// It was too slow and goes on at a keyframe. How often so far?
@@ -244,7 +265,6 @@ impl Viewer {
 impl Drop for Viewer {
     fn drop(&mut self) {
         self.connected.dec();
-        self.of_stream.dec();
         tracing::debug!(
             broadcast = %self.broadcast,
             address = %self.address,

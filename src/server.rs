@@ -21,6 +21,7 @@ use tokio::{
 use crate::{
     access::{Access, Addresses, Keys, unix_now},
     api,
+    audience::Audiences,
     bans::Bans,
     broadcasts::Broadcasts,
     config::{self, Change, Settings},
@@ -57,6 +58,7 @@ pub struct Server {
     /// The backend, where it is asked about pushes and viewers.
     pub gate: Gate,
     pub broadcasts: Broadcasts,
+    pub audiences: Audiences,
     pub bans: Bans,
     pub recordings: Recordings,
     pub store: kaibo_store::Handle,
@@ -78,6 +80,7 @@ pub struct Server {
 
 /// Steady time: the wall clock when the server started, plus what has passed since. Setting the wall clock by hours
 /// then ends no resume window early.
+#[derive(Clone, Copy)]
 pub struct Clock {
     start: Millis,
     since: Instant,
@@ -154,6 +157,7 @@ impl Server {
             access: Access::new(&settings)?,
             gate: Gate::new()?,
             broadcasts: Broadcasts::default(),
+            audiences: Audiences::default(),
             bans: Bans::load(&store, unix_now()).await?,
             recordings,
             store,
@@ -191,6 +195,7 @@ impl Server {
         }
         listeners.spawn(Recordings::sweep(server.clone()));
         listeners.spawn(prune(server.clone()));
+        listeners.spawn(Audiences::serve(server.clone()));
         listeners.spawn(Hooks::serve(server.clone()));
         let api = tokio::spawn(api::serve(server.clone(), api));
         Ok(Running { server, listeners, api })
@@ -275,6 +280,12 @@ async fn prune(server: Arc<Server>) {
             () = closing.wait() => return,
         }
         walked = server.broadcasts.prune(&server, walked).await;
+        let kept = server.settings().config.audience.retention.0;
+        let before = server.clock.now() - kept;
+        // A piece at a time is more than comes in.
+        if let Err(error) = server.store.ask(move |store| store.prune_audiences(before)).await {
+            tracing::error!(%error, "old audiences can't be forgotten");
+        }
         loop {
             let now = server.clock.now();
             match server.store.ask(move |store| store.prune(now)).await {

@@ -54,6 +54,8 @@ pub enum Protocol {
     Rtmp,
     /// Without a connection of their own.
     Hls,
+    /// The same, after the fact.
+    Replay,
 }
 
 impl EncodeLabelValue for Protocol {
@@ -63,6 +65,7 @@ impl EncodeLabelValue for Protocol {
             Self::WsFlv => "ws_flv",
             Self::Rtmp => "rtmp",
             Self::Hls => "hls",
+            Self::Replay => "replay",
         })
     }
 }
@@ -153,7 +156,11 @@ impl Metrics {
             self.holding.clone(),
         );
         registry.register("publishers", "Connected publishers", self.publishers.clone());
-        registry.register("viewers", "Viewers: connected, or those of HLS seen lately", self.viewers.clone());
+        registry.register(
+            "viewers",
+            "Viewers: connected, or those of HLS and replays seen lately",
+            self.viewers.clone(),
+        );
         registry.register("ingest_bytes", "Media bytes received", self.ingest_bytes.clone());
         registry.register("ingest_frames", "Frames received", self.ingest_frames.clone());
         registry.register("sent_bytes", "Media bytes handed to viewers' sockets", self.sent.clone());

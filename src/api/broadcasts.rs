@@ -296,7 +296,7 @@ pub async fn delete(State(server): State<Arc<Server>>, Id(id): Id) -> Result<Sta
     if !known.state.is_final() {
         return Err(conflict("not_over", "the broadcast is not over; stop it first"));
     }
-    server.broadcasts.forget(&known).await;
+    server.broadcasts.forget(&server, &known).await;
     server.recordings.delete(&id).await.map_err(|error| {
         tracing::error!(broadcast = %id, %error, "can't delete a replay");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage", "the replay can't be deleted now; try again")

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{broadcasts, deliveries, events, preview, push_urls, streams};
+use super::{audience, broadcasts, deliveries, events, preview, push_urls, streams};
 use crate::problem;
 
 /// The whole API.
@@ -28,6 +28,7 @@ use crate::problem;
     ),
     paths(
         broadcasts::list, broadcasts::create, broadcasts::one, broadcasts::change, broadcasts::delete,
+        audience::of,
         broadcasts::start, broadcasts::stop, broadcasts::pause, broadcasts::resume,
         preview::mint,
         streams::list, streams::one, streams::kick, streams::ban, streams::lift_ban,

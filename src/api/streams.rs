@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
+use kaibo_audience::Phase;
 use kaibo_broadcast::{App, BroadcastId, Event, Stream as Name};
 use kaibo_media::UnixMillis;
 use kaibo_store::{Ban, Error as StoreError};
@@ -96,7 +97,7 @@ impl Stream {
         let Pushed { tracks, health } = live.pushed(UnixMillis(unix_now().0));
         let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
         let audio = tracks.as_ref().and_then(|tracks| tracks.audio.as_ref());
-        let viewers = |protocol| live.viewers(protocol).get();
+        let viewers = |protocol| live.audience().connected(protocol).get();
         Self {
             app: status.app.clone(),
             stream: status.stream.clone(),
@@ -123,7 +124,7 @@ impl Stream {
                 flv: viewers(Protocol::Flv),
                 ws_flv: viewers(Protocol::WsFlv),
                 rtmp: viewers(Protocol::Rtmp),
-                hls: live.hls_viewers(),
+                hls: i64::try_from(live.audience().visitors(Phase::During)).unwrap_or(i64::MAX),
             },
         }
     }

@@ -66,6 +66,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
         }
     }
     Endpoints::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;
+    within("audience.retention", config.audience.retention, HOUR, CENTURY)?;
     limits(&config.limits)?;
     log_level(&config.log.level)
 }

@@ -54,6 +54,7 @@ section!(
         hls: Hls = Hls::default(),
         flv: Flv = Flv::default(),
         record: Record = Record::default(),
+        audience: Audience = Audience::default(),
         limits: Limits = Limits::default(),
         store: Store = Store::default(),
         log: Log = Log::default(),
@@ -310,6 +311,13 @@ section!(
         public: bool = true,
         retention: Duration = Duration::secs(365 * 86_400),
         sync: Duration = Duration::secs(1),
+    }
+);
+
+section!(
+    /// `[audience]`
+    Audience {
+        retention: Duration = Duration::secs(90 * 86_400),
     }
 );
 

@@ -18,8 +18,7 @@ use crate::{
     broadcasts::{Peer, Push},
     config::Action,
     gate::{Protocol, Question},
-    notices,
-    output::{self, rtmp::Admitted},
+    notices, output,
     server::Server,
     socket::{self, Listener},
 };
@@ -361,11 +360,11 @@ impl Session {
 
     async fn play(&mut self, app: &str, name: &str, query: &str) -> Result<(), Ended> {
         match output::rtmp::admit(&self.server, self.peer, app, name, query).await {
-            Ok(Admitted { broadcast, blocks }) => {
+            Ok(admitted) => {
                 socket::for_viewer(&self.stream, self.server.settings().config.limits.viewer_stall.0);
                 self.connection.accept();
                 self.flush().await?;
-                output::rtmp::play(self, &broadcast, blocks).await
+                output::rtmp::play(self, admitted).await
             }
             Err((code, refusal)) => Err(self.refuse(code, refusal).await),
         }

@@ -6,6 +6,7 @@ mod websocket;
 use std::sync::Arc;
 
 use hyper::{Method, Response, StatusCode, header};
+use kaibo_audience::Phase;
 use kaibo_broadcast::State;
 use kaibo_container::flv::Flv;
 use kaibo_hub::Cursor;
@@ -44,8 +45,9 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "codec_not_carried", error.to_string()));
     }
     let join = |call: &Call| {
+        let phase = if blocks.is_some() { Phase::Before } else { Phase::During };
         let blocks = blocks.unwrap_or_else(|| broadcast.live().join_flv());
-        Stream::join(call, &broadcast, blocks, protocol)
+        Stream::join(call, &broadcast, blocks, (phase, protocol))
     };
     if is_websocket {
         return websocket::upgrade(&mut call, join);

@@ -4,10 +4,7 @@ mod qualities;
 mod recorded;
 mod shifted;
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode, header};
@@ -18,15 +15,17 @@ use kaibo_replay::Id;
 
 use self::recorded::Past;
 use super::{
-    Names, banned, consent, ended, etag, expired, keep_private, named, not_started, play_key, session,
+    Names, asking, banned, consent, ended, etag, expired, keep_private, named, not_started, play_key, served,
+    session, status,
 };
 use crate::{
     broadcasts::Handle,
     gate::Protocol,
     http::{Body, Cache, Call, Content},
-    live::{Live, Playlist, Shown, Viewer},
+    live::{Live, Playlist, Shown},
     problem::Problem,
     recorder::Replay,
+    telemetry,
 };
 
 /// How long the first request of a stream that just started waits for its first segment: players take an empty
@@ -60,6 +59,7 @@ pub async fn multivariant(
         return qualities::answer(call, &app, &stream, &members, format).await;
     }
     let broadcast = named(call, &app, &stream)?;
+    status::note_waiting(call, &broadcast);
     shown(&broadcast)?;
     play_key(call, &app, &stream)?;
     consent(call, Protocol::Hls, &Names::from(&*broadcast)).await?;
@@ -108,7 +108,7 @@ pub async fn file(
     };
     shown(&broadcast)?;
     session(call, broadcast.app(), broadcast.id(), &query)?;
-    let visit = broadcast.live().visit(whom(call, &broadcast, &query)).ok_or_else(shared)?;
+    let visit = broadcast.live().visit(asking(call, broadcast.app(), &query)).ok_or_else(shared)?;
     let mut response = match file.rsplit_once('.') {
         Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, shift, &query).await,
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, shift, &query).await,
@@ -120,17 +120,9 @@ pub async fn file(
         Some((name, "mp4")) => init(call, &broadcast, name).await,
         _ => Err(Problem::not_found()),
     }?;
-    visit.served(Instant::now());
+    served(call, &visit, telemetry::Protocol::Hls, &response);
     keep_private(call, broadcast.app(), &mut response);
     Ok(response)
-}
-
-/// As whom a viewer is counted.
-fn whom<'a>(call: &'a Call, broadcast: &Handle, query: &'a str) -> Viewer<'a> {
-    match call.server.access.play_is_guarded(broadcast.app()) {
-        true => Viewer::Session(query),
-        false => Viewer::At { address: call.address, agent: call.header(header::USER_AGENT) },
-    }
 }
 
 /// What may be seen of a broadcast through HLS: everything from its start on, also for a while after its end.

@@ -1,14 +1,15 @@
 //! Replays: a playlist that grows while the broadcast is live and is final when it ends, over the recorded segments.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
+use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
 use kaibo_replay::{Edit, Error, Id, Piece, Segment};
 
-use super::{Names, banned, consent, keep_private, make_private, play_key, session};
+use super::{Names, asking, banned, consent, keep_private, make_private, play_key, served, session};
 use crate::{
     access::preview,
     broadcasts::Handle,
@@ -17,7 +18,11 @@ use crate::{
     live::Playlist as Rendered,
     problem::Problem,
     recorder::{Replay, Whole},
+    telemetry,
 };
+
+/// How long somebody is taken to watch a replay after it got something of it: players load up to a minute ahead.
+const PRESENCE: Duration = Duration::from_secs(60);
 
 /// `/replay/BROADCAST.m3u8`
 pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
@@ -35,27 +40,28 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
             call.server.access.hls_session(&found.app, &found.broadcast).unwrap_or_default()
         }
     };
-    let Found { id, replay, .. } = found;
-    let prefix = format!("{id}/");
+    let prefix = format!("{}/", found.id);
     let uris = Uris { prefix: &prefix, format: Format::Fmp4, query: &query };
     let rendered = match query.is_empty() {
-        true => shared(&replay, uris).await,
+        true => shared(&found.replay, uris).await,
         // A viewer's own is made for it alone.
-        false => render(&replay, uris),
+        false => render(&found.replay, uris),
     };
     let Some(Rendered { text, gzip, etag }) = rendered else {
         let detail = "nothing of this broadcast is recorded yet";
         return Err(Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", detail));
     };
     // A day: a final list never changes, but the replay may be deleted.
-    let cache = match replay {
+    let cache = match found.replay {
         // A viewer's session is nobody else's.
         _ if !query.is_empty() => Cache::No,
         Replay::Final(_) => Cache::Seconds(86_400),
         Replay::Growing(_) => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
-    Ok(Content { kind, cache, etag: &etag, gzip, chunks: text }.answer(call))
+    let response = Content { kind, cache, etag: &etag, gzip, chunks: text }.answer(call);
+    count(call, &found, &query, &response).await;
+    Ok(response)
 }
 
 /// `/replay/BROADCAST/…`: segments and initialisation sections.
@@ -64,21 +70,21 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     if found.token.is_none() {
         session(call, &found.app, &found.broadcast, call.query())?;
     }
-    let Found { id, app, replay, private, .. } = found;
+    let Found { id, app, replay, private, .. } = &found;
     let recordings = &call.server.recordings;
     let bytes = match file.rsplit_once('.') {
         Some((number, "m4s")) => {
             let number = number.parse().map_err(|_| Problem::not_found())?;
             let segment = replay.segment(number);
             recordings
-                .segment(&id, segment.ok_or_else(Problem::not_found)?)
+                .segment(id, segment.ok_or_else(Problem::not_found)?)
                 .await
-                .map_err(|error| fault(&id, &error))?
+                .map_err(|error| fault(id, &error))?
         }
         Some((name, "mp4")) => {
             let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
             let number = number.ok_or_else(Problem::not_found)?;
-            let init = recordings.init(&id, number).await.map_err(|error| fault(&id, &error))?;
+            let init = recordings.init(id, number).await.map_err(|error| fault(id, &error))?;
             init.ok_or_else(Problem::not_found)?.bytes.clone()
         }
         _ => return Err(Problem::not_found()),
@@ -86,11 +92,24 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     let content =
         Content { kind: "video/mp4", cache: Cache::Immutable, etag: file, chunks: vec![bytes], gzip: None };
     let mut response = content.answer(call);
-    keep_private(call, &app, &mut response);
-    if private {
+    keep_private(call, app, &mut response);
+    if *private {
         make_private(&mut response);
     }
+    count(call, &found, call.query(), &response).await;
     Ok(response)
+}
+
+/// Counts whoever was served `response` of a replay.
+pub(super) async fn count(call: &Call, found: &Found, query: &str, response: &Response<Body>) {
+    let Some(audience) = call.server.audiences.go_on(&call.server, &found.broadcast).await else { return };
+    // A token is everybody's who has its address.
+    let query = if found.token.is_some() { "" } else { query };
+    let target = Duration::from_secs(found.replay.target_duration().unwrap_or(0).into());
+    let pace = Pace { kept: PRESENCE, target };
+    if let Some(visit) = audience.visit(Phase::After, asking(call, &found.app, query), pace) {
+        served(call, &visit, telemetry::Protocol::Replay, response);
+    }
 }
 
 /// A replay, and whose it is.

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use bytes::BytesMut;
+use kaibo_audience::Phase;
 use kaibo_broadcast::{App, Refusal, State, Stream};
 use kaibo_container::flv::{Flv, Format, TagKind, millis};
 use kaibo_hub::{Cursor, Next};
@@ -52,6 +53,7 @@ fn preamble(tracks: &Tracks, time: Timestamp) -> BytesMut {
 pub struct Admitted {
     pub broadcast: Arc<Handle>,
     pub blocks: Cursor<Shared>,
+    pub phase: Phase,
 }
 
 /// Checks a player's request.
@@ -70,7 +72,7 @@ pub async fn admit(
         && broadcast.status().state == State::Preview
         && let Some(blocks) = broadcast.live().preview_rtmp()
     {
-        return Ok(Admitted { broadcast, blocks });
+        return Ok(Admitted { broadcast, blocks, phase: Phase::Before });
     }
     if server.access.play_is_signed(&app) {
         if server.access.is_shut_out(peer.ip()) {
@@ -89,7 +91,7 @@ pub async fn admit(
             let allowed = server.gate.ask(server, question).await.of_play();
             allowed.map_err(|reason| (kaibo_rtmp::Refusal::Denied, Refusal::Forbidden { reason }))?;
             let blocks = broadcast.live().join_rtmp();
-            Ok(Admitted { broadcast, blocks })
+            Ok(Admitted { broadcast, blocks, phase: Phase::During })
         }
         State::Banned { .. } => Err((kaibo_rtmp::Refusal::Denied, Refusal::Banned)),
         State::Created | State::Preview => Err(bad_name(Refusal::NoBroadcast)),
@@ -100,10 +102,11 @@ pub async fn admit(
 /// Sends the stream until it or the player ends.
 pub async fn play(
     session: &mut Session,
-    broadcast: &Handle,
-    mut cursor: Cursor<Shared>,
+    Admitted { broadcast, blocks: mut cursor, phase }: Admitted,
 ) -> Result<(), Ended> {
-    let mut viewer = Viewer::new(&session.server, broadcast, Protocol::Rtmp, session.peer.ip());
+    // Players of RTMP don't say what they are in a way that tells them apart.
+    let whom = (session.peer.ip(), "");
+    let mut viewer = Viewer::new(&session.server, &broadcast, (phase, Protocol::Rtmp), whom);
     let mut batch = Vec::new();
     let mut tracks: Option<Arc<Tracks>> = None;
     loop {

@@ -11,17 +11,19 @@ use hyper::{
     Method, Response,
     header::{self, HeaderValue},
 };
-use kaibo_broadcast::{App, State, Stream as Name};
+use kaibo_audience::{Pace, Phase};
+use kaibo_broadcast::{App, BroadcastId, State, Stream as Name};
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep},
 };
 
-use super::replay_url;
+use super::{asking, replay_url};
 use crate::{
     access::rfc3339,
-    broadcasts::Status,
+    audience::{Guest, Person, Viewer},
+    broadcasts::{Handle, Status},
     http::{Body, Cache, Call, Content},
     problem::Problem,
     server::Server,
@@ -33,6 +35,9 @@ const BEAT: Duration = Duration::from_secs(15);
 /// How soon a page learns that a new broadcast has begun under the name.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long somebody who asks again and again is taken to wait for a start.
+const PATIENCE: Duration = Duration::from_secs(15);
+
 /// Answers with JSON, or with server-sent events where they are asked for.
 pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Problem> {
     let (Ok(app), Ok(name)) = (app.parse::<App>(), stream.parse::<Name>()) else {
@@ -40,6 +45,8 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
     };
     if !call.header(header::ACCEPT).contains("text/event-stream") {
         let status = viewed(&call.server, &app, &name);
+        let broadcast = status.as_ref().and_then(|status| call.server.broadcasts.get(&status.id));
+        broadcast.iter().for_each(|broadcast| note_waiting(call, broadcast));
         let text = Bytes::from(document(status.as_deref()).to_string());
         let json =
             Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None };
@@ -53,6 +60,23 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
         *response.body_mut() = Body::Status(Stream::new(call, app, name));
     }
     Ok(response)
+}
+
+/// Somebody asked for a broadcast; before its start, that is to wait for it.
+pub fn note_waiting(call: &Call, broadcast: &Handle) {
+    if !is_awaited(&broadcast.status()) {
+        return;
+    }
+    // Whoever waits has no session yet.
+    let viewer = Viewer { session: None, ..asking(call, broadcast.app(), "") };
+    let pace = Pace { kept: PATIENCE, target: Duration::ZERO };
+    if let Some(visit) = broadcast.live().audience().visit(Phase::Before, viewer, pace) {
+        visit.served(0);
+    }
+}
+
+fn is_awaited(status: &Status) -> bool {
+    matches!(status.state, State::Created | State::Preview)
 }
 
 fn viewed(server: &Server, app: &App, name: &Name) -> Option<Arc<Status>> {
@@ -91,7 +115,8 @@ impl Stream {
     fn new(call: &Call, app: App, name: Name) -> Self {
         // One event at a time: a page that doesn't read gets the newest status when it does.
         let (events, stream) = mpsc::channel(1);
-        tokio::spawn(tell(call.server.clone(), app, name, events));
+        let person = Person::new(call.address, call.header(header::USER_AGENT));
+        tokio::spawn(tell(call.server.clone(), (app, name), person, events));
         Self(stream)
     }
 
@@ -101,12 +126,15 @@ impl Stream {
 }
 
 /// Sends the status of a name, and every change of it, until the viewer is gone or the server stops.
-async fn tell(server: Arc<Server>, app: App, name: Name, events: mpsc::Sender<Bytes>) {
+async fn tell(server: Arc<Server>, (app, name): (App, Name), person: Person, events: mpsc::Sender<Bytes>) {
     let mut stopping = server.stopping();
     let (mut said, mut at) = (String::new(), Instant::now());
+    let mut seat = None;
     loop {
         let changes = server.broadcasts.named(&app, &name).map(|broadcast| broadcast.watch());
-        let text = document(viewed(&server, &app, &name).as_deref()).to_string();
+        let status = viewed(&server, &app, &name);
+        seat = wait(&server, status.as_deref(), seat, person);
+        let text = document(status.as_deref()).to_string();
         let event = match text == said {
             true if at.elapsed() < BEAT => None,
             // A comment.
@@ -126,6 +154,21 @@ async fn tell(server: Arc<Server>, app: App, name: Name, events: mpsc::Sender<By
             () = stopping.wait() => return,
         }
     }
+}
+
+/// The place of a page that waits for a start: kept while it is the same broadcast that is awaited.
+fn wait(
+    server: &Server,
+    status: Option<&Status>,
+    seat: Option<(BroadcastId, Guest)>,
+    person: Person,
+) -> Option<(BroadcastId, Guest)> {
+    let awaited = status.filter(|status| is_awaited(status))?;
+    if seat.as_ref().is_some_and(|(id, _)| *id == awaited.id) {
+        return seat;
+    }
+    let broadcast = server.broadcasts.get(&awaited.id)?;
+    Some((awaited.id.clone(), broadcast.live().audience().join(Phase::Before, None, person)))
 }
 
 /// Ready when the status changes; never, where there is no broadcast.

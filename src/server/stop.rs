@@ -99,6 +99,10 @@ impl Running {
         if timeout_at(end.max(Instant::now() + LAST_WORDS), listeners).await.is_err() {
             tracing::info!("viewers that did not read to the end are closed");
         }
+        // Everybody has left by now.
+        if timeout(LAST_CALLS, server.audiences.save(server)).await.is_err() {
+            tracing::error!("the last two minutes of how many watched could not be stored");
+        }
         server.phase.send_replace(Phase::Closed);
         // An error is a call that takes longer.
         let _ = timeout(LAST_CALLS, &mut self.api).await;

@@ -1,9 +1,11 @@
-//! What outlives the server: broadcasts, bans, answers to repeated requests, and the notices that are still to be sent.
+//! What outlives the server: broadcasts, their audiences, bans, answers to repeated requests, and the
+//! notices that are still to be sent.
 //!
 //! [`Store`] says what a database has to do, [`Sqlite`] does it in one file, and [`Handle`] lets async code use either:
 //! the calls of a store block until their effect is on the disk, so one thread makes them all, many in one commit.
 
 mod answer;
+mod audience;
 mod ban;
 mod broadcast;
 #[cfg(test)]
@@ -16,6 +18,7 @@ mod sqlite;
 use kaibo_broadcast::Millis;
 
 pub use answer::{Answer, Answers, Idempotent};
+pub use audience::{Audience, Audiences, Counted};
 pub use ban::{Ban, Bans};
 pub use broadcast::{Broadcasts, Filter, Record};
 pub use error::Error;
@@ -33,7 +36,7 @@ pub const PAGE: usize = 1000;
 
 /// A database. Every call blocks; what it writes is durable when it returns, unless it is part of a
 /// [`Store::together`].
-pub trait Store: Broadcasts + Bans + Answers + Outbox + Send {
+pub trait Store: Broadcasts + Bans + Answers + Outbox + Audiences + Send {
     /// Makes everything that `work` writes durable at once, in one commit, or nothing of it if `work` fails. May be
     /// nested: an inner one that fails undoes only itself.
     fn together(&mut self, work: &mut dyn FnMut(&mut dyn Store) -> Result<(), Error>) -> Result<(), Error>;

@@ -7,6 +7,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use hyper::header;
+use kaibo_audience::Phase;
 use kaibo_container::flv::{Flv, millis};
 use kaibo_hub::{Cursor, Next};
 use kaibo_media::Tracks;
@@ -33,14 +35,15 @@ pub struct Stream {
 
 impl Stream {
     /// Shows `blocks` to a new viewer.
-    pub fn join(call: &Call, broadcast: &Handle, blocks: Cursor<Shared>, protocol: Protocol) -> Self {
+    pub fn join(call: &Call, broadcast: &Handle, blocks: Cursor<Shared>, watched: (Phase, Protocol)) -> Self {
+        let whom = (call.address, call.header(header::USER_AGENT));
         Self {
             cursor: blocks,
             batch: Vec::new(),
             ready: VecDeque::new(),
             tracks: None,
             over: false,
-            viewer: Viewer::new(&call.server, broadcast, protocol, call.address),
+            viewer: Viewer::new(&call.server, broadcast, watched, whom),
         }
     }
 

@@ -44,6 +44,7 @@ pub async fn file(
         _ => Err(Problem::not_found()),
     }?;
     keep_private(call, &found.app, &mut response);
+    replay::count(call, &found, query, &response).await;
     Ok(response)
 }
 

@@ -4,6 +4,7 @@
 //! something to keep alive beside it.
 
 mod answers;
+mod audience;
 mod bans;
 mod bounds;
 mod broadcasts;
@@ -12,6 +13,7 @@ mod outbox;
 mod together;
 
 pub(crate) use answers::*;
+pub(crate) use audience::*;
 pub(crate) use bans::*;
 pub(crate) use bounds::*;
 pub(crate) use broadcasts::*;
@@ -57,6 +59,9 @@ macro_rules! suite {
             a_client_that_was_away_gets_the_notices_it_missed,
             what_was_to_be_told_of_a_deleted_broadcast_is_told,
             no_history_of_deliveries_breaks_the_order_or_forgets_one,
+            an_audience_is_added_to,
+            an_audience_goes_with_its_broadcast,
+            an_audience_is_forgotten_in_pieces,
             what_is_done_together_is_done_whole_or_not_at_all,
             a_part_that_fails_undoes_only_itself,
         );

@@ -1,6 +1,7 @@
 //! A store in one SQLite file.
 
 mod answers;
+mod audience;
 mod bans;
 mod broadcasts;
 mod file;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Rows of a kind that one call removes: other calls wait for no more than some 10 ms.
-const PIECE: usize = 1000;
+pub(super) const PIECE: usize = 1000;
 
 impl Sqlite {
     pub(super) fn prune_some(&self, now: Millis) -> Result<Pruned, Error> {
