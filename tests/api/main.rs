@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod audience;
 mod backend;
 mod bans;
 mod calls;
