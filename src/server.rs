@@ -280,12 +280,7 @@ async fn prune(server: Arc<Server>) {
             () = closing.wait() => return,
         }
         walked = server.broadcasts.prune(&server, walked).await;
-        let kept = server.settings().config.audience.retention.0;
-        let before = server.clock.now() - kept;
-        // A piece at a time is more than comes in.
-        if let Err(error) = server.store.ask(move |store| store.prune_audiences(before)).await {
-            tracing::error!(%error, "old audiences can't be forgotten");
-        }
+        server.audiences.prune(&server).await;
         loop {
             let now = server.clock.now();
             match server.store.ask(move |store| store.prune(now)).await {

@@ -140,6 +140,18 @@ impl Audiences {
         }
     }
 
+    /// Forgets what was counted too long ago.
+    pub async fn prune(&self, server: &Server) {
+        let before = server.clock.now() - server.settings().config.audience.retention.0;
+        loop {
+            match server.store.ask(move |store| store.prune_audiences(before)).await {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) => return tracing::error!(%error, "old audiences can't be forgotten"),
+            }
+        }
+    }
+
     /// Lets go of audiences that nobody belongs to any more.
     fn let_go(&self) {
         self.known.retain(|_, audience| Arc::strong_count(audience) > 1 || !audience.is_idle());
