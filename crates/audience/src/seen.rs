@@ -83,7 +83,9 @@ mod tests {
     #[test]
     fn it_goes_on_after_it_was_stored() {
         let mut seen = Seen::default();
-        [0, u64::MAX, 1 << 63].map(|extreme| seen.add(extreme));
+        for extreme in [0, u64::MAX, 1 << 63] {
+            seen.add(extreme);
+        }
         assert_eq!(Seen::from_bytes(seen.as_bytes()), Some(seen));
         assert_eq!(Seen::from_bytes(b"short"), None);
     }
