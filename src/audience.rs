@@ -108,7 +108,7 @@ impl Audience {
     }
 
     /// How many watch `phase` without a connection.
-    pub fn visitors(&self, phase: Phase) -> u64 {
+    pub fn visitors(&self, phase: Phase) -> usize {
         let now = self.clock.now();
         let mut state = self.state();
         let crowd = state.crowd(phase);

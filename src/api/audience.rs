@@ -218,3 +218,18 @@ impl Slot {
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_average_is_over_what_has_passed_of_its_bucket() {
+        let start = Phase::During.bucket_at(Millis(1_790_000_000_000));
+        let bucket = Bucket { start, watched_ms: 60_000, ..Bucket::default() };
+        let average = |passed: i64| Slot::of(Phase::During, &bucket, Millis(start.0 + passed)).average;
+        assert_eq!([30_000, 120_000, 9_000_000].map(average), [2.0, 0.5, 0.5]);
+        let hour = Slot::of(Phase::After, &bucket, Millis(start.0 + 9_000_000));
+        assert_eq!((hour.average, hour.length_s), (0.02, 3600));
+    }
+}

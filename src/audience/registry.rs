@@ -63,7 +63,7 @@ impl Audiences {
     }
 
     /// How many watch `phase` without a connection.
-    pub fn visitors(&self, phase: Phase) -> u64 {
+    pub fn visitors(&self, phase: Phase) -> usize {
         self.known.iter().map(|audience| audience.visitors(phase)).sum()
     }
 

@@ -24,7 +24,7 @@ fn serve(audience: &Audience, viewer: Viewer<'_>, now: Millis) {
     audience.enter(Phase::During, viewer, PACE, now).unwrap().served_at(100, now);
 }
 
-fn count(audience: &Audience, now: Millis) -> u64 {
+fn count(audience: &Audience, now: Millis) -> usize {
     audience.sweep(now);
     audience.state().crowd(Phase::During).visitors()
 }

@@ -86,9 +86,10 @@ impl Crowd {
         self.curve.watching()
     }
 
-    /// Of those, how many without a connection.
-    pub fn visitors(&self) -> u64 {
-        self.curve.watching().saturating_sub(self.curve.connected())
+    /// How many are there without a connection: those who watch, and those whose first request waits. They begin to watch
+    /// with its answer.
+    pub fn visitors(&self) -> usize {
+        self.viewers.len()
     }
 
     /// Somebody connected comes.

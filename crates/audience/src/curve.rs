@@ -43,11 +43,6 @@ impl Curve {
         self.watching
     }
 
-    /// How many of them are connected.
-    pub fn connected(&self) -> u64 {
-        self.connected
-    }
-
     /// When the open bucket ends; none while there is none.
     pub fn border(&self) -> Option<Millis> {
         self.open.map(|open| self.phase.bucket_at(open.start) + self.phase.bucket())

@@ -95,7 +95,7 @@ fn a_viewer_stays_as_long_as_it_waits_and_one_who_gets_nothing_was_never_there()
     crowd.enter(1, 64, at(5));
     crowd.enter(2, 64, at(5));
     crowd.sweep(at(100));
-    assert_eq!(crowd.watching(), 1);
+    assert_eq!((crowd.watching(), crowd.visitors()), (1, 2));
     crowd.exit(1);
     crowd.exit(2);
     assert_eq!(seen(&mut crowd, at(101)), [(1, 1, 2, 1, 0)]);
