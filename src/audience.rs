@@ -84,11 +84,11 @@ impl Audience {
     }
 
     /// A viewer without a connection asks for something; none if its session has too much under way.
-    pub fn visit<'a>(&'a self, phase: Phase, viewer: Viewer<'a>, pace: Pace) -> Option<Visit<'a>> {
-        self.enter(phase, viewer, pace, self.clock.now())
+    pub fn visit<'a>(&'a self, phase: Phase, viewer: Viewer<'a>) -> Option<Visit<'a>> {
+        self.enter(phase, viewer, self.clock.now())
     }
 
-    fn enter<'a>(&'a self, phase: Phase, viewer: Viewer<'a>, pace: Pace, now: Millis) -> Option<Visit<'a>> {
+    fn enter<'a>(&'a self, phase: Phase, viewer: Viewer<'a>, now: Millis) -> Option<Visit<'a>> {
         let (key, at_once) = match viewer.session {
             Some(session) if phase == Phase::During => (self.keys.hash_one(session), AT_ONCE),
             Some(session) => (self.keys.hash_one(session), u32::MAX),
@@ -99,7 +99,7 @@ impl Audience {
             Entrance::Full => None,
             Entrance::Crowded => return None,
         };
-        Some(Visit { audience: self, phase, key, person: viewer.person, pace })
+        Some(Visit { audience: self, phase, key, person: viewer.person })
     }
 
     /// How many watch through `protocol`, of those that are connected.
@@ -224,18 +224,17 @@ pub struct Visit<'a> {
     /// None if the table was full.
     key: Option<u64>,
     person: Person,
-    pace: Pace,
 }
 
 impl Visit<'_> {
     /// It got what it asked for, `bytes` of it.
-    pub fn served(&self, bytes: u64) {
-        self.served_at(bytes, self.audience.clock.now());
+    pub fn served(&self, bytes: u64, pace: Pace) {
+        self.served_at(bytes, pace, self.audience.clock.now());
     }
 
-    fn served_at(&self, bytes: u64, now: Millis) {
+    fn served_at(&self, bytes: u64, pace: Pace, now: Millis) {
         let mut state = self.audience.state();
-        let is_new = self.key.is_some_and(|key| state.crowd(self.phase).served(key, now, self.pace));
+        let is_new = self.key.is_some_and(|key| state.crowd(self.phase).served(key, now, pace));
         if is_new {
             state.note_seen(self.audience.salt.identity(self.person));
         }

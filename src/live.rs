@@ -324,8 +324,13 @@ impl Live {
 
     /// An HLS viewer asks for something; none if it has too much under way.
     pub fn visit<'a>(&'a self, viewer: Viewer<'a>) -> Option<Visit<'a>> {
+        self.audience.visit(Phase::During, viewer)
+    }
+
+    /// How its HLS viewers come and go.
+    pub fn pace(&self) -> Pace {
         let target = Duration::from_secs(self.target_duration().unwrap_or(0).into());
-        self.audience.visit(Phase::During, viewer, Pace { kept: PRESENCE.max(target * 3), target })
+        Pace { kept: PRESENCE.max(target * 3), target }
     }
 
     /// What HLS viewers are shown now.

@@ -20,7 +20,7 @@ use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
 };
-use kaibo_audience::Phase;
+use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{App, BroadcastId, State, Stream};
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde_json::json;
@@ -202,10 +202,10 @@ fn asking<'a>(call: &'a Call, app: &App, query: &'a str) -> Asking<'a> {
 }
 
 /// `response` is what its viewer came for.
-fn served(call: &Call, visit: &Visit<'_>, protocol: Protocol, response: &Response<Body>) {
+fn served(call: &Call, visit: &Visit<'_>, (protocol, pace): (Protocol, Pace), response: &Response<Body>) {
     let bytes = hyper::body::Body::size_hint(response.body()).exact().unwrap_or(0);
     call.server.metrics.sent_bytes(protocol).inc_by(bytes);
-    visit.served(bytes);
+    visit.served(bytes, pace);
 }
 
 /// One connected viewer: counted while it lives, logged when it goes.

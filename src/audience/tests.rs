@@ -21,7 +21,7 @@ fn session(name: &str) -> Viewer<'_> {
 }
 
 fn serve(audience: &Audience, viewer: Viewer<'_>, now: Millis) {
-    audience.enter(Phase::During, viewer, PACE, now).unwrap().served_at(100, now);
+    audience.enter(Phase::During, viewer, now).unwrap().served_at(100, PACE, now);
 }
 
 fn count(audience: &Audience, now: Millis) -> usize {
@@ -61,7 +61,7 @@ fn one_address_is_no_crowd_whatever_it_calls_itself() {
 #[test]
 fn a_session_has_a_limit_and_an_address_with_thousands_behind_it_has_none() {
     let (audience, now) = (audience(100), Millis(0));
-    let enter = |phase, viewer| audience.enter(phase, viewer, PACE, now);
+    let enter = |phase, viewer| audience.enter(phase, viewer, now);
     let visits = |phase, viewer| -> Vec<_> { (0..1000).map_while(|_| enter(phase, viewer)).collect() };
     let held = visits(Phase::During, session("session=1"));
     assert_eq!(held.len(), AT_ONCE as usize);
@@ -77,7 +77,7 @@ fn whoever_gets_nothing_is_no_viewer() {
     let audience = audience(100);
     for host in 0..100 {
         let viewer = Viewer { session: None, person: Person::new(IpAddr::from([192, 0, 2, host]), "") };
-        drop(audience.enter(Phase::During, viewer, PACE, Millis(0)));
+        drop(audience.enter(Phase::During, viewer, Millis(0)));
     }
     assert_eq!((count(&audience, Millis(0)), audience.seen()), (0, 0));
     assert!(audience.is_idle());

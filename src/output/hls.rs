@@ -120,7 +120,7 @@ pub async fn file(
         Some((name, "mp4")) => init(call, &broadcast, name).await,
         _ => Err(Problem::not_found()),
     }?;
-    served(call, &visit, telemetry::Protocol::Hls, &response);
+    served(call, &visit, (telemetry::Protocol::Hls, broadcast.live().pace()), &response);
     keep_private(call, broadcast.app(), &mut response);
     Ok(response)
 }

@@ -107,8 +107,8 @@ pub(super) async fn count(call: &Call, found: &Found, query: &str, response: &Re
     let query = if found.token.is_some() { "" } else { query };
     let target = Duration::from_secs(found.replay.target_duration().unwrap_or(0).into());
     let pace = Pace { kept: PRESENCE, target };
-    if let Some(visit) = audience.visit(Phase::After, asking(call, &found.app, query), pace) {
-        served(call, &visit, telemetry::Protocol::Replay, response);
+    if let Some(visit) = audience.visit(Phase::After, asking(call, &found.app, query)) {
+        served(call, &visit, (telemetry::Protocol::Replay, pace), response);
     }
 }
 

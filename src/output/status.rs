@@ -22,7 +22,7 @@ use tokio::{
 use super::{asking, replay_url};
 use crate::{
     access::rfc3339,
-    audience::{Guest, Person, Viewer},
+    audience::{Guest, Person},
     broadcasts::{Handle, Status},
     http::{Body, Cache, Call, Content},
     problem::Problem,
@@ -68,10 +68,10 @@ pub fn note_waiting(call: &Call, broadcast: &Handle) {
         return;
     }
     // Whoever waits has no session yet.
-    let viewer = Viewer { session: None, ..asking(call, broadcast.app(), "") };
+    let viewer = asking(call, broadcast.app(), "");
     let pace = Pace { kept: PATIENCE, target: Duration::ZERO };
-    if let Some(visit) = broadcast.live().audience().visit(Phase::Before, viewer, pace) {
-        visit.served(0);
+    if let Some(visit) = broadcast.live().audience().visit(Phase::Before, viewer) {
+        visit.served(0, pace);
     }
 }
 
