@@ -57,6 +57,10 @@ impl Recordings {
         Writer::reopen(Local, &self.root, id, wall)
     }
 
+    pub(crate) fn folder(&self, id: &Id) -> PathBuf {
+        self.root.join(id.as_str())
+    }
+
     /// There is something on the disk under this name.
     pub fn contains(&self, id: &Id) -> bool {
         fs::symlink_metadata(self.root.join(id.as_str())).is_ok()

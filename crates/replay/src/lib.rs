@@ -7,6 +7,7 @@
 //! ROOT/b-7f3k/init-0.mp4    initialisation sections
 //! ROOT/b-7f3k/0.m4s         segments: their parts, one after the other
 //! ROOT/b-7f3k/1.m4s
+//! ROOT/b-7f3k/cover.jpg     pictures of it, and thumbnails for its seek bar, made when it is final
 //! ```
 //!
 //! The segments are the very bytes that live viewers got, so the replay is ready when the broadcast ends.
@@ -34,8 +35,10 @@ mod fact;
 mod id;
 mod index;
 mod listing;
+mod picture;
 mod recording;
 mod tail;
+pub mod thumbnails;
 mod tracks;
 mod writer;
 
@@ -46,5 +49,6 @@ pub use error::Error;
 pub use fact::{Finished, Loss, Meta};
 pub use id::{Id, IdError};
 pub use listing::{Listing, Segment};
+pub use picture::Picture;
 pub use recording::{Recording, StoredInit};
 pub use writer::Writer;

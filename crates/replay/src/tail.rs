@@ -4,7 +4,7 @@ use std::{io::Read, sync::Arc};
 
 use bytes::Bytes;
 use kaibo_container::{
-    fmp4::fragments,
+    fmp4::{self, fragments, read_part},
     segment::{Cut, Init, Part, SegmentEnd, SegmentHead},
 };
 use kaibo_media::{Frame, Run, Span};
@@ -13,6 +13,9 @@ use crate::{Error, Id, Recording, Recordings, Segment};
 
 /// Segments that are read for one that begins with a keyframe: GOPs of 16 s, cut every 2 s.
 const SEARCHED: usize = 8;
+
+/// Bytes that are read first of a segment to find its first part: half a second of 4 Mbit/s.
+const PART: u64 = 256 << 10;
 
 impl Recordings {
     /// The cuts of the newest segments of `recording`, which last for `span` together. None of a recording that broke
@@ -56,7 +59,7 @@ impl Recordings {
     }
 
     /// The frame that the newest segment of a publisher's begins with, of the newest initialisation section: a picture
-    /// to be held, and its tracks. Of sound alone some frame. Where and when it was is of no use any more.
+    /// to be held, and its tracks. Of sound alone some frame.
     pub fn newest_opening(&self, id: &Id, recording: &Recording) -> Result<Option<Frame>, Error> {
         let mut own = recording.segments().iter().rev().filter(|segment| !segment.filler);
         let Some(segment) = own.next() else { return Ok(None) };
@@ -64,25 +67,42 @@ impl Recordings {
         let same = own.take_while(|older| older.init == segment.init);
         // A segment that was cut within a long group of pictures begins with none.
         for segment in std::iter::once(segment).chain(same).take(SEARCHED).filter(|found| found.independent) {
-            let parts = self.parts(id, segment, &init)?;
-            let opening = parts.first().and_then(|part| {
-                let sample = part.samples.iter().find(|sample| sample.keyframe)?;
-                Some(Frame {
-                    tracks: init.tracks.clone(),
-                    run: Run::default(),
-                    track: sample.track,
-                    dts: sample.dts,
-                    pts_offset: sample.pts_offset,
-                    keyframe: true,
-                    filler: false,
-                    data: Bytes::copy_from_slice(part.data(sample)),
-                })
-            });
+            let opening = self.opening(id, segment, &init)?;
             if opening.is_some() {
                 return Ok(opening);
             }
         }
         Ok(None)
+    }
+
+    /// The keyframe that a segment begins with, as far as it begins with one; of sound alone some frame. Reads no more of the
+    /// file than its first part.
+    pub fn opening(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Option<Frame>, Error> {
+        let path = self.segment_path(id, segment);
+        let (mut bytes, mut most) = (Vec::new(), PART);
+        let mut file = self.segment(id, segment)?;
+        let part = loop {
+            let wanted = most.saturating_sub(bytes.len() as u64);
+            let read = (&mut file).take(wanted).read_to_end(&mut bytes).map_err(Error::at(&path))?;
+            match read_part(&bytes, &init.tracks) {
+                Ok(part) => break part,
+                Err(fmp4::Error::Torn { .. }) if read as u64 == wanted => most = most.saturating_mul(4),
+                Err(_) => return Err(Error::Corrupt(path)),
+            }
+        };
+        let opening = part.samples.iter().find(|sample| sample.keyframe);
+        Ok(opening.map(|sample| Frame {
+            tracks: init.tracks.clone(),
+            run: Run { start: segment.start, wall: segment.wall, ..Run::default() },
+            track: sample.track,
+            dts: sample.dts,
+            pts_offset: sample.pts_offset,
+            keyframe: true,
+            filler: false,
+            data: Bytes::copy_from_slice(
+                bytes.get(sample.range.start as usize..sample.range.end as usize).unwrap_or_default(),
+            ),
+        }))
     }
 
     fn init_of(&self, id: &Id, recording: &Recording, segment: &Segment) -> Result<Arc<Init>, Error> {
