@@ -10,6 +10,7 @@ mod input;
 mod openapi;
 mod preview;
 mod push_urls;
+mod snapshots;
 mod streams;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -104,6 +105,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/streams/{app}/{stream}", get(streams::one))
         .route("/streams/{app}/{stream}/kick", post(streams::kick))
         .route("/streams/{app}/{stream}/ban", put(streams::ban).delete(streams::lift_ban))
+        .route("/streams/{app}/{stream}/snapshot", get(snapshots::newest).post(snapshots::take))
         .route("/push-urls", post(push_urls::mint))
         .route("/events", get(events::listen))
         .route("/webhooks/deliveries", get(deliveries::list))

@@ -17,6 +17,6 @@ pub use difference::Change;
 pub use load::{PREFIX, load};
 pub use settings::{
     Action, App, Auth, Config, Hls, Hold, Http, Limits, Log, LogFormat, PlayKeys, ProxyHeader, PushKeys,
-    Scope, Settings, Token, Webhook, WebhookFormat,
+    Scope, Settings, Snapshot, Token, Webhook, WebhookFormat,
 };
 pub use units::Duration;

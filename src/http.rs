@@ -219,6 +219,7 @@ async fn route(call: Call) -> Result<Response<Body>, Problem> {
         ["replay", broadcast, file] => output::replay::file(&call, broadcast, file).await,
         [app, file] => match file.rsplit_once('.') {
             Some((stream, "flv")) => output::flv::answer(call, app, stream).await,
+            Some((stream, "jpg")) => output::pictures::newest(&call, app, stream).await,
             Some((stream, "m3u8")) => output::hls::multivariant(&call, app, stream, Format::Fmp4).await,
             _ => Err(Problem::not_found()),
         },

@@ -25,7 +25,7 @@ use kaibo_container::{
 };
 use kaibo_hls::{Format, Position, Segment, View, Window};
 use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
-use kaibo_media::{Sample, Span, Tracks, UnixMillis};
+use kaibo_media::{Frame, Sample, Span, Tracks, UnixMillis};
 use kaibo_replay::Listing;
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
@@ -44,6 +44,7 @@ use crate::{
     packager::{Gathering, Outlet, Queued, Shared},
     recorder,
     server::Server,
+    snapshots::Camera,
 };
 
 /// How far a packager or the recorder may be behind before it goes on at the next place to start: a slow disk has
@@ -84,6 +85,7 @@ pub struct Live {
     recorded_from: u64,
     end_reason: OnceLock<EndReason>,
     audience: Arc<Audience>,
+    camera: Camera,
     gathering: Gathering,
 }
 
@@ -154,6 +156,7 @@ impl Live {
             recorded_from: past.segmenter.next_segment,
             end_reason: OnceLock::new(),
             audience,
+            camera: Camera::default(),
             gathering,
             frames: reader,
         });
@@ -287,6 +290,17 @@ impl Live {
     /// The newest decoder parameters.
     pub fn tracks(&self) -> Option<Arc<Tracks>> {
         self.ingest().tracks()
+    }
+
+    /// The newest keyframe that everybody may see, or that was recorded before a restart. Neither filler nor what is pushed
+    /// before the start or during a pause.
+    pub fn newest_keyframe(&self) -> Option<Arc<Frame>> {
+        self.ingest().newest_keyframe()
+    }
+
+    /// What takes its snapshots.
+    pub fn camera(&self) -> &Camera {
+        &self.camera
     }
 
     /// What is pushed, and how well.

@@ -22,6 +22,7 @@ mod recorder;
 mod reload;
 mod secrets;
 mod server;
+mod snapshots;
 mod socket;
 mod telemetry;
 mod tls;

@@ -12,14 +12,15 @@ use kaibo_store::NewNotice;
 use serde_json::{Value, json};
 
 use crate::{
-    access::rfc3339,
+    access::{play_urls, rfc3339},
     broadcasts::{Peer, PushFacts, Status},
     output::replay_url,
     server::Server,
+    snapshots::Facts,
 };
 
 /// Every event that there is.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "broadcast.created",
     "broadcast.started",
     "broadcast.interrupted",
@@ -34,6 +35,7 @@ pub const NAMES: [&str; 14] = [
     "push.rejected",
     "replay.ready",
     "replay.truncated",
+    "snapshot.ready",
 ];
 
 /// The event that `notice` means for the broadcast that is in `status` now. `push`: the one that is accepted,
@@ -97,6 +99,13 @@ pub fn replay_truncated(server: &Server, status: &Status, loss: &Loss, now: Mill
     let reason = loss.why.rsplit(": ").next();
     let more = json!({ "from_ms": loss.from.as_millis(), "reason": reason });
     about(server, "replay.truncated", new_id(), status, more, now)
+}
+
+/// A snapshot was taken at the interval, or because the backend asked for it.
+pub fn snapshot_ready(server: &Server, status: &Status, snapshot: Facts, now: Millis) -> NewNotice {
+    let url = play_urls(&server.public_addresses(), &status.app, &status.stream).snapshot;
+    let more = json!({ "snapshot": snapshot.to_api(url) });
+    about(server, "snapshot.ready", new_id(), status, more, now)
 }
 
 /// Tells of a push that was refused before a broadcast was asked: by its key or its name. What an address that was shut

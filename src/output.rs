@@ -2,6 +2,7 @@
 
 pub mod flv;
 pub mod hls;
+pub mod pictures;
 pub mod replay;
 pub mod rtmp;
 pub mod status;

@@ -22,8 +22,8 @@ use kaibo_container::{
     segmenter::Resume,
     ts,
 };
-use kaibo_media::{Span, Timeline, Timestamp, UnixMillis};
-use kaibo_replay::{Entry, Error, Id, Listing, Recording, Segment};
+use kaibo_media::{Frame, Span, Timeline, Timestamp, UnixMillis};
+use kaibo_replay::{Entry, Error, Id, Listing, Picture, Recording, Segment};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::interval,
@@ -294,12 +294,32 @@ impl Recordings {
         }
     }
 
+    /// The keyframe that a segment begins with, as far as it begins with one; of sound alone some frame.
+    pub async fn opening(&self, id: &Id, segment: Segment) -> Result<Option<Frame>, Error> {
+        let init = self.init(id, segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
+        let (disk, id) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || disk.opening(&id, &segment, &init))).await
+    }
+
+    /// A picture that is kept with the recording `id`.
+    pub async fn picture(&self, id: &Id, picture: Picture) -> Result<Bytes, Error> {
+        let (disk, id) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || disk.kept(&id, picture))).await
+    }
+
+    /// Keeps a picture with the recording `id`.
+    pub async fn keep_picture(&self, id: &Id, picture: Picture, bytes: Bytes) -> Result<(), Error> {
+        let (disk, id) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || disk.keep(&id, picture, &bytes))).await
+    }
+
     async fn read_index(&self, id: &Id) -> Result<Recording, Error> {
         let (disk, id) = (self.disk.clone(), id.clone());
         blocking(spawn_blocking(move || disk.open(&id))).await
     }
 
-    /// Tells of the recordings that became final lately. Those that were told of stay as they are.
+    /// Tells of the recordings that became final lately, and has their pictures made. Those that were told of stay as they
+    /// are.
     pub async fn tell_again(&self, server: &Server) {
         let disk = self.disk.clone();
         let entries = match blocking(spawn_blocking(move || disk.scan())).await {
@@ -311,6 +331,7 @@ impl Recordings {
                 && unix_now().since(Millis(finished.wall.0)) <= TOLD_AGAIN
             {
                 tell_ready(server, &id, &finished).await;
+                server.snapshots.prepare(&id);
             }
         }
     }

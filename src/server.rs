@@ -30,6 +30,7 @@ use crate::{
     http, input,
     notices::Rejections,
     recorder::Recordings,
+    snapshots::Snapshots,
     telemetry::Metrics,
     tls::{self, Certificate},
 };
@@ -61,6 +62,8 @@ pub struct Server {
     pub audiences: Audiences,
     pub bans: Bans,
     pub recordings: Recordings,
+    /// Pictures of all that.
+    pub snapshots: Snapshots,
     pub store: kaibo_store::Handle,
     pub metrics: Arc<Metrics>,
     /// What the business is told, for those who listen live.
@@ -160,6 +163,7 @@ impl Server {
             audiences: Audiences::default(),
             bans: Bans::load(&store, unix_now()).await?,
             recordings,
+            snapshots: Snapshots::new(&config.snapshot),
             store,
             metrics: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
@@ -181,6 +185,7 @@ impl Server {
         fs::write(&fresh, text).and_then(|()| fs::rename(&fresh, &run)).map_err(|error| data(&run, error))?;
         let Listening { rtmp: rtmp_at, http: http_at, api: api_at, rtmps, https, .. } = &server.addresses;
         let (rtmps, https) = (rtmps.map(tracing::field::display), https.map(tracing::field::display));
+        Snapshots::introduce(&server.settings().config.snapshot);
         tracing::info!(rtmp = %rtmp_at, http = %http_at, api = %api_at, rtmps, https, "listening");
 
         let mut listeners = JoinSet::new();
@@ -196,6 +201,8 @@ impl Server {
         listeners.spawn(Recordings::sweep(server.clone()));
         listeners.spawn(prune(server.clone()));
         listeners.spawn(Audiences::serve(server.clone()));
+        listeners.spawn(Snapshots::follow(server.clone()));
+        listeners.spawn(Snapshots::keep(server.clone()));
         listeners.spawn(Hooks::serve(server.clone()));
         let api = tokio::spawn(api::serve(server.clone(), api));
         Ok(Running { server, listeners, api })

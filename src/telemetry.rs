@@ -1,11 +1,11 @@
 //! Logs and metrics.
 
-use std::{fmt::Write, io::IsTerminal, sync::atomic::AtomicI64};
+use std::{fmt::Write, io::IsTerminal, sync::atomic::AtomicI64, time::Duration};
 
 use hyper::StatusCode;
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::Registry,
 };
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, registry, reload, util::SubscriberInitExt};
@@ -87,6 +87,29 @@ struct Asked {
     result: &'static str,
 }
 
+/// What a picture was wanted for, and what came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Pictured {
+    purpose: &'static str,
+    result: &'static str,
+}
+
+/// How long something took that usually takes a tenth of a second.
+#[derive(Clone)]
+pub struct Seconds(Histogram);
+
+impl Default for Seconds {
+    fn default() -> Self {
+        Self(Histogram::new([0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0]))
+    }
+}
+
+impl Seconds {
+    pub fn observe(&self, took: Duration) {
+        self.0.observe(took.as_secs_f64());
+    }
+}
+
 /// The counters of a server. No label carries a name, an address or a key: series stay bounded.
 #[derive(Default)]
 pub struct Metrics {
@@ -104,6 +127,8 @@ pub struct Metrics {
     pub webhooks_delivered: Counter,
     pub webhooks_failed: Counter,
     pub panics: Counter,
+    pub snapshot_seconds: Seconds,
+    snapshots: Family<Pictured, Counter>,
     lags: Family<ByProtocol, Counter>,
     viewers: Family<ByProtocol, Gauge<i64, AtomicI64>>,
     sent: Family<ByProtocol, Counter>,
@@ -135,6 +160,10 @@ impl Metrics {
             Verdict::Failed => "failed",
         };
         self.asked.get_or_create(&Asked { action, result }).inc();
+    }
+
+    pub fn snapshot(&self, purpose: &'static str, result: &'static str) {
+        self.snapshots.get_or_create(&Pictured { purpose, result }).inc();
     }
 
     pub fn http_response(&self, status: StatusCode) {
@@ -185,6 +214,16 @@ impl Metrics {
             "webhooks_failed",
             "Attempts at webhooks that failed",
             self.webhooks_failed.clone(),
+        );
+        registry.register(
+            "snapshots",
+            "Pictures wanted of ffmpeg, by purpose and result",
+            self.snapshots.clone(),
+        );
+        registry.register(
+            "snapshot_seconds",
+            "How long ffmpeg took for a picture",
+            self.snapshot_seconds.0.clone(),
         );
         registry.register("http_responses", "Replies to viewers by status", self.responses.clone());
         registry.register("panics", "Connections ended by a fault of ours; must stay 0", self.panics.clone());

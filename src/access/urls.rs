@@ -96,6 +96,8 @@ pub struct PlayUrls {
     pub hls_ts: String,
     pub rtmp: String,
     pub watch: String,
+    /// The newest picture, a JPEG.
+    pub snapshot: String,
 }
 
 impl PlayUrls {
@@ -133,6 +135,7 @@ pub fn play_urls(at: &Addresses, app: &App, stream: &Stream) -> PlayUrls {
         hls_ts: format!("{http}/{app}/{stream}/ts.m3u8"),
         rtmp: format!("{rtmp}/{app}/{stream}"),
         watch: format!("{http}/watch/{app}/{stream}"),
+        snapshot: format!("{http}/{app}/{stream}.jpg"),
     }
 }
 

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{audience, broadcasts, deliveries, events, preview, push_urls, streams};
+use super::{audience, broadcasts, deliveries, events, preview, push_urls, snapshots, streams};
 use crate::problem;
 
 /// The whole API.
@@ -32,6 +32,7 @@ use crate::problem;
         broadcasts::start, broadcasts::stop, broadcasts::pause, broadcasts::resume,
         preview::mint,
         streams::list, streams::one, streams::kick, streams::ban, streams::lift_ban,
+        snapshots::newest, snapshots::take,
         push_urls::mint, events::listen, deliveries::list, deliveries::retry,
     ),
     components(schemas(problem::Document)),

@@ -18,11 +18,12 @@ use super::{
     store_fault,
 };
 use crate::{
-    access::{rfc3339, unix_now},
+    access::{play_urls, rfc3339, unix_now},
     broadcasts::Handle,
     live::Pushed,
     problem::Problem,
     server::Server,
+    snapshots::SnapshotObject,
     telemetry::Protocol,
 };
 
@@ -61,6 +62,11 @@ pub struct Stream {
     keyframe_age_ms: Option<i64>,
     /// What the streamer should look at.
     warnings: Vec<String>,
+    /// The newest one.
+    snapshot: Option<SnapshotObject>,
+    /// `ready`, `none` (nobody has asked for one yet), or what came of the last attempt: `no_ffmpeg` (none is installed) or
+    /// `failed`; `off` where snapshots are off.
+    snapshot_status: &'static str,
     viewers: Viewers,
 }
 
@@ -92,7 +98,7 @@ struct Viewers {
 }
 
 impl Stream {
-    fn of(broadcast: &Handle) -> Self {
+    fn of(server: &Server, broadcast: &Handle) -> Self {
         let (status, live) = (broadcast.status(), broadcast.live());
         let Pushed { tracks, health } = live.pushed(UnixMillis(unix_now().0));
         let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
@@ -120,6 +126,13 @@ impl Stream {
             av_drift_ms: health.av_drift_ms,
             keyframe_age_ms: health.keyframe_age_ms,
             warnings: health.warnings.iter().map(ToString::to_string).collect(),
+            snapshot: live.camera().facts().map(|facts| {
+                facts.to_api(play_urls(&server.public_addresses(), &status.app, &status.stream).snapshot)
+            }),
+            snapshot_status: match server.settings().config.snapshot.enabled {
+                true => live.camera().state(),
+                false => "off",
+            },
             viewers: Viewers {
                 flv: viewers(Protocol::Flv),
                 ws_flv: viewers(Protocol::WsFlv),
@@ -136,7 +149,10 @@ pub async fn list(State(server): State<Arc<Server>>) -> Json<Page<Stream>> {
     let mut open = server.broadcasts.all();
     open.retain(|broadcast| !broadcast.status().state.is_final());
     open.sort_by(|a, b| (a.app(), a.stream()).cmp(&(b.app(), b.stream())));
-    Json(Page { items: open.iter().map(|broadcast| Stream::of(broadcast)).collect(), next_cursor: None })
+    Json(Page {
+        items: open.iter().map(|broadcast| Stream::of(&server, broadcast)).collect(),
+        next_cursor: None,
+    })
 }
 
 /// What is pushed under a name, public or not, and how well.
@@ -147,7 +163,7 @@ pub async fn one(
     State(server): State<Arc<Server>>,
     input::Name(app, stream): input::Name,
 ) -> Result<Json<Stream>, Problem> {
-    Ok(Json(Stream::of(&*open(&server, &app, &stream)?)))
+    Ok(Json(Stream::of(&server, &*open(&server, &app, &stream)?)))
 }
 
 /// Drops the push. Its encoder may come back: that is what bans are for.
@@ -161,7 +177,7 @@ pub async fn kick(
 ) -> Result<Json<Stream>, Problem> {
     let broadcast = open(&server, &app, &stream)?;
     broadcast.control(Event::Kick).await.map_err(refused)?;
-    Ok(Json(Stream::of(&broadcast)))
+    Ok(Json(Stream::of(&server, &broadcast)))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -243,7 +259,7 @@ pub async fn lift_ban(
 }
 
 /// The broadcast of a name that is not over.
-fn open(server: &Server, app: &App, stream: &Name) -> Result<Arc<Handle>, Problem> {
+pub(super) fn open(server: &Server, app: &App, stream: &Name) -> Result<Arc<Handle>, Problem> {
     let found = server.broadcasts.named(app, stream);
     found.filter(|broadcast| !broadcast.status().state.is_final()).ok_or_else(|| {
         let detail = "no broadcast of this name is open";

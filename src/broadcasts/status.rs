@@ -12,6 +12,7 @@ use super::PushFacts;
 use crate::{
     access::{Addresses, PlayUrls, PushUrl, play_urls, rfc3339},
     live::Live,
+    snapshots::{Facts, SnapshotObject},
 };
 
 /// The owner of every broadcast, and since when: there is one node.
@@ -74,11 +75,16 @@ pub struct Status {
     pub replay_private: bool,
     /// Credentials that may not open another broadcast of this name.
     pub barred: Vec<Fingerprint>,
+    /// The newest snapshot that is in memory.
+    pub snapshot: Option<Facts>,
 }
 
 impl Status {
     pub fn of(broadcast: &Broadcast, about: &About, live: &Live, now: Millis) -> Self {
-        Self::with(broadcast, about.title.clone(), Extra::of(about, live), live.is_holding(), now)
+        let snapshot = live.camera().facts();
+        let status =
+            Self::with(broadcast, about.title.clone(), Extra::of(about, live), live.is_holding(), now);
+        Self { snapshot, ..status }
     }
 
     /// What the store keeps of a broadcast.
@@ -114,6 +120,7 @@ impl Status {
             recorded: extra.recorded,
             replay_private: extra.replay_private,
             barred: broadcast.barred().to_vec(),
+            snapshot: None,
         }
     }
 
@@ -152,6 +159,7 @@ impl Status {
         let ended = self.ended_at;
         let withheld =
             matches!(self.state, State::Banned { .. } | State::Ended { reason: EndReason::Banned });
+        let play = play_urls(at, &self.app, &self.stream);
         BroadcastObject {
             id: self.id.clone(),
             app: self.app.clone(),
@@ -176,11 +184,14 @@ impl Status {
             hold: self.hold,
             duration_ms: self.started_at.map(|started| ended.unwrap_or(now).0.saturating_sub(started.0)),
             push: None,
-            play: play_urls(at, &self.app, &self.stream),
+            snapshot: self.snapshot.filter(|_| !withheld).map(|facts| facts.to_api(play.snapshot.clone())),
+            play,
             replay: (self.recorded && !withheld).then(|| Replay {
                 public: !self.replay_private,
                 status: if ended.is_some() { "ready" } else { "recording" },
                 hls: format!("{}/replay/{}.m3u8", at.http, self.id),
+                cover: format!("{}/replay/{}.jpg", at.http, self.id),
+                thumbnails: format!("{}/replay/{}/thumbnails.vtt", at.http, self.id),
             }),
         }
     }
@@ -270,6 +281,8 @@ pub struct BroadcastObject {
     /// A push URL made for this answer; only for those who may control, and only until the broadcast is over.
     push: Option<PushUrl>,
     play: PlayUrls,
+    /// The newest one, for as long as its broadcast is in memory.
+    snapshot: Option<SnapshotObject>,
     replay: Option<Replay>,
 }
 
@@ -286,4 +299,8 @@ struct Replay {
     /// Whoever has its address may watch it; otherwise it takes a preview token.
     public: bool,
     hls: String,
+    /// Its cover, a JPEG: the first keyframe that shows something, or while it is live the newest snapshot.
+    cover: String,
+    /// WebVTT with the pictures for its seek bar, once it is final.
+    thumbnails: String,
 }

@@ -6,7 +6,7 @@ use kaibo_broadcast::{Secret, Stream};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    settings::{App, Auth, Limits, Settings, Token},
+    settings::{App, Auth, Limits, Settings, Snapshot, Token},
     units::{Duration, Size},
 };
 use crate::{
@@ -68,6 +68,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
     Endpoints::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;
     within("audience.retention", config.audience.retention, HOUR, CENTURY)?;
     limits(&config.limits)?;
+    snapshot(&config.snapshot)?;
     log_level(&config.log.level)
 }
 
@@ -106,6 +107,24 @@ fn sections(app: &App) -> Result<(), Fault> {
     within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
     within("record.retention", record.retention, Duration::secs(1), CENTURY)?;
     within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))
+}
+
+fn snapshot(snapshot: &Snapshot) -> Result<(), Fault> {
+    if snapshot.ffmpeg.as_os_str().is_empty() {
+        return Err(Fault::new("snapshot.ffmpeg", "it is the name or the path of a program"));
+    }
+    if snapshot.interval > Duration::secs(0) {
+        within("snapshot.interval", snapshot.interval, Duration::secs(1), HOUR)?;
+    }
+    within("snapshot.max_age", snapshot.max_age, Duration::secs(1), HOUR)?;
+    if snapshot.width > 0 {
+        within("snapshot.width", snapshot.width, 16, 8192)?;
+    }
+    within("snapshot.quality", snapshot.quality, 2, 31)?;
+    within("snapshot.processes", snapshot.processes, 1, 64)?;
+    within("snapshot.timeout", snapshot.timeout, Duration::millis(100), Duration::secs(60))?;
+    within("snapshot.thumbnail_interval", snapshot.thumbnail_interval, Duration::secs(1), HOUR)?;
+    within("snapshot.thumbnail_width", snapshot.thumbnail_width, 16, 640)
 }
 
 /// Endings of stream names, of which one name has one at the most.

@@ -21,7 +21,7 @@ pub struct Change {
 impl Change {
     /// Takes effect only with the next start: it is about a socket, a file or a table made at the start.
     pub fn needs_restart(&self) -> bool {
-        const FIXED: [&str; 10] = [
+        const FIXED: [&str; 11] = [
             "data_dir",
             "rtmp.listen",
             "http.listen",
@@ -32,6 +32,7 @@ impl Change {
             "limits.rtmp_connections_per_address",
             "limits.http_connections",
             "limits.http_connections_per_address",
+            "snapshot.processes",
         ];
         // Certificates are followed in their files; which files those are is not.
         let tls = ["rtmp.tls.", "http.tls."].iter().any(|section| self.key.starts_with(section));

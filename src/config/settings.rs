@@ -55,6 +55,7 @@ section!(
         flv: Flv = Flv::default(),
         record: Record = Record::default(),
         audience: Audience = Audience::default(),
+        snapshot: Snapshot = Snapshot::default(),
         limits: Limits = Limits::default(),
         store: Store = Store::default(),
         log: Log = Log::default(),
@@ -318,6 +319,23 @@ section!(
     /// `[audience]`
     Audience {
         retention: Duration = Duration::secs(90 * 86_400),
+    }
+);
+
+section!(
+    /// `[snapshot]`
+    Snapshot {
+        enabled: bool = true,
+        ffmpeg: PathBuf = "ffmpeg".into(),
+        interval: Duration = Duration::secs(0),
+        max_age: Duration = Duration::secs(10),
+        width: u32 = 0,
+        quality: u32 = 4,
+        processes: usize = 2,
+        timeout: Duration = Duration::secs(10),
+        thumbnails: bool = true,
+        thumbnail_interval: Duration = Duration::secs(10),
+        thumbnail_width: u32 = 160,
     }
 );
 

@@ -18,6 +18,7 @@ fn event_type(kind: &str, data: &Value) -> Option<u16> {
         "push.up" => 1,
         "push.down" => 0,
         "replay.ready" => 100,
+        "snapshot.ready" => 200,
         _ if record_event(kind, data).is_some() => 332,
         _ => return None,
     })
@@ -62,6 +63,7 @@ pub fn callback(body: &str, secret: &Secret, now: i64) -> Option<String> {
     }));
     match event_type {
         100 => put(recording(broadcast, &data["replay"])),
+        200 => put(snapshot(&data["snapshot"])),
         332 => put(json!({
             "event_time": seconds(&event["timestamp"]),
             "record_event": record_event(kind, data), "session_id": broadcast["id"],
@@ -100,6 +102,17 @@ fn recording(broadcast: &Value, replay: &Value) -> Value {
         "file_size": replay["file_size"], "video_url": replay["hls"],
         // The timeline of a broadcast begins at 0.
         "media_start_time": 0,
+    })
+}
+
+fn snapshot(snapshot: &Value) -> Value {
+    let url = snapshot["url"].as_str().unwrap_or_default();
+    // Behind the scheme and the host.
+    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+    json!({
+        "create_time": seconds(&snapshot["taken_at"]),
+        "file_size": snapshot["file_size"], "width": snapshot["width"], "height": snapshot["height"],
+        "pic_url": format!("/{path}"), "pic_full_url": url,
     })
 }
 

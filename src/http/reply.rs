@@ -1,6 +1,9 @@
 //! Replies made of bytes at hand: types, caching, conditions, ranges.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use hyper::{
@@ -35,6 +38,24 @@ pub struct Content<'a> {
 }
 
 impl Content<'_> {
+    /// As [`Content::answer`], with the time of what it shows: `Last-Modified`, and `If-Modified-Since` where no other
+    /// condition is given (RFC 9110 §13.2.2).
+    pub fn answer_dated(self, call: &Call, modified: SystemTime) -> Response<Body> {
+        let since = httpdate::parse_http_date(call.header(header::IF_MODIFIED_SINCE)).ok();
+        let unchanged = call.header(header::IF_NONE_MATCH).is_empty()
+            && since.is_some_and(|since| whole_seconds(modified) <= since);
+        let mut response = self.answer(call);
+        if unchanged && response.status() == StatusCode::OK {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            *response.body_mut() = Body::Empty;
+            response.headers_mut().remove(header::CONTENT_LENGTH);
+        }
+        if let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(modified)) {
+            response.headers_mut().insert(header::LAST_MODIFIED, value);
+        }
+        response
+    }
+
     /// Answers `call`: conditions (RFC 9110 §13), a single byte range (§14), HEAD.
     pub fn answer(self, call: &Call) -> Response<Body> {
         let mut response = Response::new(Body::Empty);
@@ -141,6 +162,12 @@ fn accepts_gzip(accepted: &str) -> bool {
         fields.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
             && !fields.any(|weight| matches!(weight, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
     })
+}
+
+/// What a header's date can say of a time.
+fn whole_seconds(time: SystemTime) -> SystemTime {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(since.as_secs())
 }
 
 fn none_match(condition: &str, etag: &str) -> bool {

@@ -31,6 +31,8 @@ pub struct Ingest {
     pub(super) made: Vec<Frame>,
     /// None once the broadcast is over.
     pub(super) frames: Option<Publisher<Queued>>,
+    /// The newest keyframe of what viewers were shown.
+    keyframe: Option<Arc<Frame>>,
     /// When the newest media came.
     newest: UnixMillis,
     pub(super) hold: Hold,
@@ -71,6 +73,8 @@ impl Ingest {
         settings: &config::Hls,
         metrics: Arc<Metrics>,
     ) -> Self {
+        let shows = |frame: &&Frame| frame.track == TrackId::Video;
+        let keyframe = past.opening.as_ref().filter(shows).cloned().map(Arc::new);
         Self {
             open: None,
             opening: false,
@@ -81,6 +85,7 @@ impl Ingest {
             unseen: None,
             made: Vec::new(),
             frames: Some(frames),
+            keyframe,
             newest: UnixMillis::default(),
             hold: Hold::new(settings, past.opening.take(), metrics.clone()),
             metrics,
@@ -159,6 +164,11 @@ impl Ingest {
         self.tracks.clone()
     }
 
+    /// See [`super::Live::newest_keyframe`].
+    pub fn newest_keyframe(&self) -> Option<Arc<Frame>> {
+        self.keyframe.clone()
+    }
+
     /// What is pushed, and how well.
     pub fn pushed(&self, now: UnixMillis) -> Pushed {
         match &self.unseen {
@@ -222,8 +232,12 @@ impl Ingest {
         for frame in self.made.drain(..) {
             self.health.record(&frame, now);
             self.hold.keeper.note(&frame);
+            let frame = Arc::new(frame);
+            if frame.keyframe && frame.track == TrackId::Video {
+                self.keyframe = Some(frame.clone());
+            }
             if let Some(frames) = &self.frames {
-                frames.push(Queued(Item::Frame(Arc::new(frame))));
+                frames.push(Queued(Item::Frame(frame)));
             }
         }
     }

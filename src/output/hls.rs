@@ -126,7 +126,7 @@ pub async fn file(
 }
 
 /// What may be seen of a broadcast through HLS: everything from its start on, also for a while after its end.
-fn shown(broadcast: &Handle) -> Result<(), Problem> {
+pub(super) fn shown(broadcast: &Handle) -> Result<(), Problem> {
     let status = broadcast.status();
     match status.state {
         state if state.is_withheld() => Err(banned()),

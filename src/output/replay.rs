@@ -9,7 +9,9 @@ use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
 use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
 use kaibo_replay::{Edit, Error, Id, Piece, Segment};
 
-use super::{Names, asking, banned, consent, keep_private, make_private, play_key, served, session};
+use super::{
+    Names, asking, banned, consent, keep_private, make_private, pictures, play_key, served, session,
+};
 use crate::{
     access::preview,
     broadcasts::Handle,
@@ -24,22 +26,14 @@ use crate::{
 /// How long somebody is taken to watch a replay after it got something of it: players load up to a minute ahead.
 const PRESENCE: Duration = Duration::from_secs(60);
 
-/// `/replay/BROADCAST.m3u8`
+/// `/replay/BROADCAST.m3u8` and, with its cover, `/replay/BROADCAST.jpg`.
 pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
+    if let Some(id) = file.strip_suffix(".jpg") {
+        return pictures::cover(call, id).await;
+    }
     let id = file.strip_suffix(".m3u8").ok_or_else(Problem::not_found)?;
     let found = find(call, id).await?;
-    // Whoever has watched it live, or reloads the list, comes with a session; others with a key.
-    let query = match session(call, &found.app, &found.broadcast, call.query()) {
-        _ if found.token.is_some() => found.token.clone().unwrap_or_default(),
-        Ok(()) if call.server.access.play_is_guarded(&found.app) => call.query().to_string(),
-        Ok(()) => String::new(),
-        Err(_) => {
-            play_key(call, &found.app, &found.stream)?;
-            let names = Names { app: &found.app, stream: &found.stream, id: &found.broadcast };
-            consent(call, Protocol::Hls, &names).await?;
-            call.server.access.hls_session(&found.app, &found.broadcast).unwrap_or_default()
-        }
-    };
+    let query = admit(call, &found).await?;
     let prefix = format!("{}/", found.id);
     let uris = Uris { prefix: &prefix, format: Format::Fmp4, query: &query };
     let rendered = match query.is_empty() {
@@ -64,8 +58,15 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     Ok(response)
 }
 
-/// `/replay/BROADCAST/…`: segments and initialisation sections.
+/// `/replay/BROADCAST/…`: segments, initialisation sections and thumbnails.
 pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
+    if file == "thumbnails.vtt" {
+        return pictures::thumbnails(call, id).await;
+    }
+    let sheet = file.strip_prefix("thumbnails-").and_then(|name| name.strip_suffix(".jpg"));
+    if let Some(number) = sheet {
+        return pictures::sheet(call, id, number.parse().map_err(|_| Problem::not_found())?).await;
+    }
     let found = find(call, id).await?;
     if found.token.is_none() {
         session(call, &found.app, &found.broadcast, call.query())?;
@@ -110,6 +111,22 @@ pub(super) async fn count(call: &Call, found: &Found, query: &str, response: &Re
     if let Some(visit) = audience.visit(Phase::After, asking(call, &found.app, query)) {
         served(call, &visit, (telemetry::Protocol::Replay, pace), response);
     }
+}
+
+/// Lets a viewer in; answers with the query that opens what lies behind the list, empty where everybody may have it.
+pub(super) async fn admit(call: &Call, found: &Found) -> Result<String, Problem> {
+    // Whoever has watched it live, or reloads the list, comes with a session; others with a key.
+    Ok(match session(call, &found.app, &found.broadcast, call.query()) {
+        _ if found.token.is_some() => found.token.clone().unwrap_or_default(),
+        Ok(()) if call.server.access.play_is_guarded(&found.app) => call.query().to_string(),
+        Ok(()) => String::new(),
+        Err(_) => {
+            play_key(call, &found.app, &found.stream)?;
+            let names = Names { app: &found.app, stream: &found.stream, id: &found.broadcast };
+            consent(call, Protocol::Hls, &names).await?;
+            call.server.access.hls_session(&found.app, &found.broadcast).unwrap_or_default()
+        }
+    })
 }
 
 /// A replay, and whose it is.

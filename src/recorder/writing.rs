@@ -65,6 +65,7 @@ pub fn start(
         server.recordings.growing.remove(&id);
         if let Some(finished) = finished {
             tell_ready(&server, &id, &finished).await;
+            server.snapshots.prepare(&id);
         }
     })
 }

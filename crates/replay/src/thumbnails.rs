@@ -146,7 +146,8 @@ mod tests {
         segments[4].filler = true;
         segments[5].independent = false;
         let shots = shots(&segments, Span::from_millis(10_000), 200);
-        assert_eq!(times(&shots), [(1, 0, 20_000), (6, 20_000, 30_000), (8, 30_000, 40_000)]);
+        let expected = [(1, 0, 10_000), (2, 10_000, 20_000), (6, 20_000, 30_000), (8, 30_000, 40_000)];
+        assert_eq!(times(&shots), expected);
     }
 
     #[test]
