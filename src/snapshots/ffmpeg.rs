@@ -94,7 +94,7 @@ impl Run {
         let (columns, rows) = grid;
         let keyframes: Vec<_> = keyframes.iter().map(Option::as_ref).collect();
         let filter = format!(
-            "fps=1:start_time=0,scale=w='min({width},iw)':h=-2,format=yuvj420p,tile={columns}x{rows}"
+            "fps=1:start_time=0:eof_action=pass,scale=w='min({width},iw)':h=-2,format=yuvj420p,tile={columns}x{rows}"
         );
         // It can wait for whatever else there is to do.
         Ok(Self { input: input(&keyframes)?, filter, quality, nice: "19" })

@@ -25,6 +25,7 @@ mod rivals;
 mod server_restart;
 mod shift;
 mod slow;
+mod snapshots;
 mod stopping;
 mod support;
 mod tls;

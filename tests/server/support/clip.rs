@@ -55,12 +55,19 @@ pub fn av1_with_opus() -> PathBuf {
     clip("av1-opus.mp4", &[PICTURE, SOUND, &["-t", "6"], av1, opus].concat())
 }
 
+/// Three seconds of red, then three of blue.
+pub fn red_then_blue() -> PathBuf {
+    clip("red-then-blue.flv", &[RED_BLUE, SOUND, &["-t", "6"], X264, AAC].concat())
+}
+
 /// Moving noise at some 8 Mbit/s: it fills every buffer between us and a viewer who does not read.
 pub fn heavy() -> PathBuf {
     let noise: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30,noise=alls=60:allf=t"];
     clip("heavy.flv", &[noise, SOUND, &["-t", "20"], X264, &["-b:v", "8M"], AAC].concat())
 }
 
+const RED_BLUE: &[&str] =
+    &["-f", "lavfi", "-i", "color=red:s=320x180:r=30:d=3[a];color=blue:s=320x180:r=30:d=3[b];[a][b]concat"];
 const PICTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"];
 const SMALLER: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=256x144:rate=30"];
 const SOUND: &[&str] = &["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=44100"];
