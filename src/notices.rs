@@ -104,8 +104,10 @@ pub fn replay_truncated(server: &Server, status: &Status, loss: &Loss, now: Mill
 /// A snapshot was taken at the interval, or because the backend asked for it.
 pub fn snapshot_ready(server: &Server, status: &Status, snapshot: Facts, now: Millis) -> NewNotice {
     let url = play_urls(&server.public_addresses(), &status.app, &status.stream).snapshot;
+    // What is known of the broadcast may be a second old.
+    let status = Status { snapshot: Some(snapshot), ..status.clone() };
     let more = json!({ "snapshot": snapshot.to_api(url) });
-    about(server, "snapshot.ready", new_id(), status, more, now)
+    about(server, "snapshot.ready", new_id(), &status, more, now)
 }
 
 /// Tells of a push that was refused before a broadcast was asked: by its key or its name. What an address that was shut

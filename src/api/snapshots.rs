@@ -9,6 +9,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use utoipa::ToSchema;
+
 use super::{input, streams::open};
 use crate::{
     access::play_urls,
@@ -17,11 +19,17 @@ use crate::{
     snapshots::{SnapshotObject, Wish, snapshot, tell},
 };
 
+/// How the body is described.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "describes bytes that are not made of it")]
+struct Picture(Vec<u8>);
+
 /// The newest picture itself, some seconds old at the most (`snapshot.max_age`): also of a stream whose viewers need a
 /// key, and of one that is banned.
 #[utoipa::path(get, operation_id = "get_snapshot", path = "/api/v1/streams/{app}/{stream}/snapshot", tag = "streams",
     params(("app" = String, Path), ("stream" = String, Path)),
-    responses((status = 200, description = "a JPEG", content_type = "image/jpeg", body = Vec<u8>),
+    responses((status = 200, description = "a JPEG", content_type = "image/jpeg", body = inline(Picture)),
         (status = 404, description = "`no_such_stream`, `no_picture` (nothing was shown yet) or `snapshots_off`"),
         (status = 503, description = "`no_ffmpeg` (none is installed), `snapshot_failed` or `busy`")))]
 pub async fn newest(

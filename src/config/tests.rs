@@ -196,6 +196,12 @@ fn senseless_values_are_found_where_they_stand() {
             "[hls]\nwindow=\"3m\"\n[apps.shop.hls]\nsegment = \"20s\"\npart=\"30s\"",
             "config.toml:5:1: apps.shop.hls.part: 30s is outside 100ms to 20s",
         ),
+        ("[snapshot]\ninterval = \"10ms\"", "config.toml:2:1: snapshot.interval: 10ms is outside 1s to 1h"),
+        ("[snapshot]\nprocesses = 0", "config.toml:2:1: snapshot.processes: 0 is outside 1 to 64"),
+        (
+            "[snapshot]\nffmpeg = \"\"",
+            "config.toml:2:1: snapshot.ffmpeg: it is the name or the path of a program",
+        ),
         ("[auth]\nurl = \"a.example\"", "config.toml:2:1: auth.url: the URL is not http://"),
         (
             "[apps.shop.auth]\nurl = \"https://a.example/x\"",

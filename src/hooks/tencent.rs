@@ -195,6 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_says_where_its_picture_is() {
+        let snapshot = json!({ "url": "https://live.example.com/live/room.jpg", "taken_at": "2026-01-02T03:04:06.700Z",
+            "media_ms": 1000, "width": 720, "height": 1280, "file_size": 54_321 });
+        let told = told("snapshot.ready", json!({ "snapshot": snapshot }));
+        assert_eq!((&told["event_type"], &told["create_time"]), (&json!(200), &json!(1_767_323_046)));
+        assert_eq!((&told["width"], &told["height"]), (&json!(720), &json!(1280)));
+        assert_eq!((&told["stream_id"], &told["file_size"]), (&json!("room"), &json!(54_321)));
+        assert_eq!(told["pic_url"], "/live/room.jpg");
+        assert_eq!(told["pic_full_url"], "https://live.example.com/live/room.jpg");
+    }
+
+    #[test]
     fn the_recording_follows_the_broadcast() {
         for (kind, more, expected) in [
             ("broadcast.started", json!({ "recorded": true }), "record_start_succeeded"),

@@ -291,6 +291,46 @@ fn tencents_callbacks_have_its_fields_and_its_signature() {
 }
 
 #[test]
+fn snapshots_are_told_in_both_forms() {
+    let (kaibo, tencent) = (Receiver::start(), Receiver::start());
+    let only = "events = [\"snapshot.ready\"]";
+    let of_tencent = webhook(&tencent, &format!("format = \"tencent\"\n{only}"));
+    let of_tencent = of_tencent.replace(SECRET, TENCENT_SECRET).replace("\"test\"", "\"tencent\"");
+    let config = format!("{}{of_tencent}[snapshot]\ninterval = \"1s\"\nwidth = 160\n", webhook(&kaibo, only));
+    let server = Kaibo::start(&config);
+    let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let taken = |receiver: &Receiver| {
+        wait_for("two snapshots", seconds(15), || {
+            let taken = receiver.taken();
+            (taken.len() >= 2).then_some(taken)
+        })
+    };
+    let hooks = taken(&kaibo);
+    for hook in &hooks {
+        receiver::verify_with_reference(SECRET, hook);
+        let data = hook.json()["data"].clone();
+        assert_eq!(
+            (&data["broadcast"]["stream"], &data["broadcast"]["state"]),
+            (&"room".into(), &"live".into())
+        );
+        assert_eq!((&data["snapshot"]["width"], &data["snapshot"]["height"]), (&160.into(), &90.into()));
+        let picture = support::http::get(data["snapshot"]["url"].as_str().unwrap(), &[]);
+        assert_eq!((picture.status, picture.header("content-type")), (200, "image/jpeg"));
+    }
+    let media = |hook: &Hook| hook.json()["data"]["snapshot"]["media_ms"].as_i64().unwrap();
+    assert!(media(&hooks[0]) < media(&hooks[1]), "never the same keyframe twice");
+    let callback = taken(&tencent)[0].json();
+    let t = callback["t"].as_i64().unwrap();
+    let expected: String =
+        Md5::digest(format!("{TENCENT_SECRET}{t}")).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((&callback["event_type"], &callback["sign"]), (&200.into(), &expected.as_str().into()));
+    assert_eq!(callback["pic_full_url"], server.url("/live/room.jpg"));
+    assert_eq!((&callback["pic_url"], &callback["width"]), (&"/live/room.jpg".into(), &160.into()));
+    let age = support::server::unix_seconds() - callback["create_time"].as_i64().unwrap();
+    assert!((0..30).contains(&age), "{callback}");
+}
+
+#[test]
 fn a_reload_changes_receivers_and_loses_no_event() {
     let (first, second) = (Receiver::start(), Receiver::start());
     first.answer(503);

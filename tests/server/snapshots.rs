@@ -94,12 +94,18 @@ fn a_snapshot_shows_what_is_shown() {
         let again = http::get(&server.url(SNAPSHOT), &[(condition, value)]);
         assert_eq!((again.status, again.body.len()), (304, 0), "{condition}");
     }
+    let head = ureq::head(server.url(SNAPSHOT)).call().unwrap();
+    assert_eq!(head.headers()["content-length"], reply.body.len().to_string().as_str());
     let long_ago = [("If-Modified-Since", "Thu, 01 Jan 2026 00:00:00 GMT")];
     assert_eq!(http::get(&server.url(SNAPSHOT), &long_ago).status, 200);
     let stream = server.api("/streams/live/room");
     assert_eq!(stream["snapshot_status"], "ready");
     assert_eq!(stream["snapshot"]["file_size"], reply.body.len());
-    assert_eq!(server.broadcast("room")["snapshot"]["url"], server.url(SNAPSHOT));
+    let known = wait_for("the broadcast's own", seconds(3), || {
+        let known = server.broadcast("room")["snapshot"].clone();
+        known.is_object().then_some(known)
+    });
+    assert_eq!(known["url"], server.url(SNAPSHOT));
 
     let taken = wait_for("a picture of the second colour", seconds(8), || {
         let (status, taken) = take(&server);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { flvUrl, hlsUrl, parseAddress, statusUrl } from './address';
+import { coverUrl, flvUrl, hlsUrl, parseAddress, snapshotUrl, statusUrl } from './address';
 
 describe('the address of the page', () => {
   it('names the stream and its media', () => {
@@ -14,6 +14,8 @@ describe('the address of the page', () => {
     const address = parseAddress('/watch/live/room', '?utm=x&txSecret=AbC&txTime=5efba7d0');
     expect(hlsUrl(address!)).toBe('/live/room.m3u8?txSecret=AbC&txTime=5efba7d0');
     expect(flvUrl(address!)).toBe('/live/room.flv?txSecret=AbC&txTime=5efba7d0');
+    expect(snapshotUrl(address!)).toBe('/live/room.jpg?txSecret=AbC&txTime=5efba7d0');
+    expect(coverUrl('/replay/0a1.m3u8', address!)).toBe('/replay/0a1.jpg?txSecret=AbC&txTime=5efba7d0');
     expect(statusUrl(address!)).toBe('/status/live/room');
   });
 

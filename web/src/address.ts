@@ -32,6 +32,16 @@ export function flvUrl({ app, stream, key }: Address): string {
   return `/${app}/${stream}.flv${key}`;
 }
 
+/** The newest picture of the stream. */
+export function snapshotUrl({ app, stream, key }: Address): string {
+  return `/${app}/${stream}.jpg${key}`;
+}
+
+/** The cover of the replay at `replay`. */
+export function coverUrl(replay: string, { key }: Address): string {
+  return `${replay.replace(/\.m3u8$/, '.jpg')}${key}`;
+}
+
 export function statusUrl({ app, stream }: Address): string {
   return `/status/${app}/${stream}`;
 }

@@ -1,4 +1,4 @@
-import { flvUrl, hlsUrl, parseAddress, statusUrl, type Address } from './address';
+import { coverUrl, flvUrl, hlsUrl, parseAddress, snapshotUrl, statusUrl, type Address } from './address';
 import { StatusFeed } from './feed';
 import { Playback } from './playback';
 import type { Route } from './players/player';
@@ -47,6 +47,7 @@ function main(): void {
       hasPicture: playback.hasPicture,
       waitsForViewer: playback.waitsForViewer,
       problem: playback.problem,
+      poster: address === null ? null : posterOf(address, room),
       protocol: playback.protocol(),
       delay: playback.delay(),
       bitrate: playback.bitrate(),
@@ -85,6 +86,19 @@ function sourceOf(address: Address, room: Room, route: Route): Source | null {
       return { route, url: route === 'flv' ? flvUrl(address) : hlsUrl(address) };
     case 'replay':
       return room.status?.replay ? { route: 'replay', url: `${room.status.replay}${address.key}`, from: 0 } : null;
+    case 'nothing':
+      return null;
+  }
+}
+
+/** What stands where the first picture will be. */
+function posterOf(address: Address, room: Room): string | null {
+  switch (programme(room)) {
+    case 'live':
+      // Before the first answer nobody knows whether there is one.
+      return room.status === null ? null : snapshotUrl(address);
+    case 'replay':
+      return room.status?.replay ? coverUrl(room.status.replay, address) : null;
     case 'nothing':
       return null;
   }

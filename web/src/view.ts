@@ -14,6 +14,8 @@ export interface Scene {
   readonly hasPicture: boolean;
   readonly waitsForViewer: boolean;
   readonly problem: Problem;
+  /** Address of a picture to be shown until there is one. */
+  readonly poster: string | null;
   readonly protocol: string | null;
   readonly delay: number | null;
   readonly bitrate: number | null;
@@ -71,6 +73,7 @@ export class View {
     hide('routes', replay);
     hide('delay-item', replay);
     this.video.controls = replay && !scene.waitsForViewer;
+    this.showPoster(scene.poster);
     hide('play', !scene.waitsForViewer);
     label('play', t(replay ? 'replay_ready' : 'play'));
     label('unmute', t('unmute'));
@@ -112,6 +115,13 @@ export class View {
     hide('card', scene.hasPicture || !this.still.hidden || scene.kind === 'replay');
     put('card-title', t(phase));
     put('card-more', scene.problem ? t(scene.problem) : t(`${phase}_more`));
+  }
+
+  /** Loaded once: a browser would ask again whenever it is set. */
+  private showPoster(poster: string | null): void {
+    if (this.video.getAttribute('poster') === poster) return;
+    if (poster === null) this.video.removeAttribute('poster');
+    else this.video.poster = poster;
   }
 
   /** The stage follows the picture's shape, so that a portrait stream isn't a stripe in a wide box. */
