@@ -20,7 +20,7 @@ use tokio::{
 
 use super::jpeg;
 
-/// Bytes of keyframes that one run is given: a keyframe of 4K at 50 Mbit/s has some 2 MiB.
+/// Bytes of keyframes that one run is given: a keyframe of 4K at 50 Mbit/s has some 2 MiB. A run holds twice as much.
 pub const INPUT: usize = 16 << 20;
 
 /// Bytes of a JPEG: one of 8K at the best quality has less.

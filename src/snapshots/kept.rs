@@ -142,6 +142,12 @@ impl Snapshots {
             let next = async {
                 let id = server.snapshots.kept.next().await;
                 let made = server.snapshots.make(&server, &id).await;
+                // What ffmpeg could not do was said; one that was deleted needs nothing.
+                if let Err(Error::Recording(error)) = &made
+                    && !matches!(error, RecordingError::Missing(_))
+                {
+                    tracing::warn!(recording = %id, %error, "no pictures are kept with a replay");
+                }
                 server.snapshots.kept.note(id, made);
             };
             tokio::select! {
