@@ -11,7 +11,7 @@ use bytes::Bytes;
 use kaibo_broadcast::EndReason;
 use kaibo_media::{Frame, Span, TrackId};
 use kaibo_replay::{
-    Error as RecordingError, Id, Picture, Recording, Segment,
+    Edit, Error as RecordingError, Id, Picture, Piece, Segment,
     thumbnails::{self, Sheet, Shot},
 };
 use tokio::{
@@ -173,13 +173,14 @@ impl Snapshots {
         if recording.inits().iter().all(|init| init.tracks.video.is_none()) {
             return Err(Error::NoPicture);
         }
+        let pieces: Vec<_> = Edit::default().pieces(recording.segments()).collect();
         if self.lacks(server, id, Picture::Cover).await? {
-            let jpeg = self.cover(server, id, &recording).await?;
+            let jpeg = self.cover(server, id, &pieces).await?;
             server.recordings.keep_picture(id, Picture::Cover, jpeg.bytes).await?;
             self.kept.done.send_modify(|done| *done = done.wrapping_add(1));
         }
         if settings.thumbnails && self.lacks(server, id, Picture::Index).await? {
-            self.thumbnails(server, id, &recording).await?;
+            self.thumbnails(server, id, &pieces).await?;
         }
         Ok(())
     }
@@ -193,12 +194,12 @@ impl Snapshots {
     }
 
     /// The first keyframe that shows something.
-    async fn cover(&self, server: &Server, id: &Id, recording: &Recording) -> Result<Jpeg, Error> {
+    async fn cover(&self, server: &Server, id: &Id, pieces: &[Piece]) -> Result<Jpeg, Error> {
         let settings = &server.settings().config.snapshot;
-        let first = recording.segments().iter().filter(|segment| !segment.filler && segment.independent);
+        let first = pieces.iter().filter(|piece| piece.has_keyframe());
         let (mut keyframes, mut bytes) = (Vec::new(), 0);
-        for segment in first.take(CANDIDATES) {
-            if let Some(keyframe) = keyframe(server, id, segment).await? {
+        for piece in first.take(CANDIDATES) {
+            if let Some(keyframe) = keyframe(server, id, &piece.segment).await? {
                 bytes += keyframe.data.len();
                 if bytes > INPUT {
                     break;
@@ -213,10 +214,10 @@ impl Snapshots {
     }
 
     /// The sheets, and when they are there their index.
-    async fn thumbnails(&self, server: &Server, id: &Id, recording: &Recording) -> Result<(), Error> {
+    async fn thumbnails(&self, server: &Server, id: &Id, pieces: &[Piece]) -> Result<(), Error> {
         let settings = &server.settings().config.snapshot;
         let every = Span::from_millis(settings.thumbnail_interval.as_millis());
-        let shots = thumbnails::shots(recording.segments(), every, MOST);
+        let shots = thumbnails::shots(pieces, every, MOST);
         let mut sheets = Vec::new();
         for (number, shots) in (0..).zip(thumbnails::sheets(&shots)) {
             let jpeg = match self.sheet(server, id, shots).await {

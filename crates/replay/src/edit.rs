@@ -61,6 +61,11 @@ impl Piece {
         self.to.unwrap_or(self.segment.end()) - self.start()
     }
 
+    /// It begins with a keyframe that is shown.
+    pub fn has_keyframe(&self) -> bool {
+        self.segment.independent && self.from.is_none()
+    }
+
     /// Nothing of the segment is left out.
     pub fn is_whole(&self) -> bool {
         self.from.is_none() && self.to.is_none()

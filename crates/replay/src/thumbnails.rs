@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use kaibo_media::Span;
 
-use crate::Segment;
+use crate::{Piece, Segment};
 
 /// Pictures in one row of a sheet, and rows: 25 of 160x90 are 800x450, some 60 KiB.
 const COLUMNS: usize = 5;
@@ -25,27 +25,26 @@ pub struct Shot {
     pub to: Span,
 }
 
-/// One shot for every stretch of `every` of a replay, or of longer ones where those would be more than `most`. What
-/// filled the time without a publisher is no part of a replay. None of a replay that has no keyframes.
-pub fn shots(segments: &[Segment], every: Span, most: u32) -> Vec<Shot> {
-    let own = || segments.iter().filter(|segment| !segment.filler);
-    let whole: Span = own().map(|segment| segment.duration).sum();
+/// One shot for every stretch of `every` of what is shown, or of longer ones where those would be more than `most`. None
+/// where nothing begins with a keyframe: one that was cut off in front is not shown here either.
+pub fn shots(pieces: &[Piece], every: Span, most: u32) -> Vec<Shot> {
+    let whole: Span = pieces.iter().map(Piece::duration).sum();
     // Rounded up, so that they are never one too many.
     let shortest = Span::from_millis(whole.as_millis() / i64::from(most.max(1)) + 1);
     let every = every.max(shortest);
     let mut shots: Vec<Shot> = Vec::new();
     let mut at = Span::ZERO;
-    for segment in own() {
+    for piece in pieces {
         let due = shots.last().is_none_or(|last| at >= last.from + every);
-        if due && segment.independent {
+        if due && piece.has_keyframe() {
             if let Some(last) = shots.last_mut() {
                 last.to = at;
             }
             // The first stands for whatever is before it, too.
             let from = if shots.is_empty() { Span::ZERO } else { at };
-            shots.push(Shot { segment: *segment, from, to: whole });
+            shots.push(Shot { segment: piece.segment, from, to: whole });
         }
-        at += segment.duration;
+        at += piece.duration();
     }
     shots
 }
@@ -112,19 +111,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::{Edit, Stretch};
 
     fn segment(number: u64, millis: i64) -> Segment {
         Segment {
             number,
             init: 0,
             discontinuity: 0,
-            start: Timestamp::ZERO,
+            start: Timestamp::from_millis(number as i64 * millis),
             duration: Span::from_millis(millis),
             wall: UnixMillis(0),
             bytes: 1000,
             independent: true,
             filler: false,
         }
+    }
+
+    fn shots(segments: &[Segment], every: i64, most: u32) -> Vec<Shot> {
+        let pieces: Vec<_> = Edit::default().pieces(segments).collect();
+        super::shots(&pieces, Span::from_millis(every), most)
     }
 
     fn times(shots: &[Shot]) -> Vec<(u64, i64, i64)> {
@@ -134,7 +139,7 @@ mod tests {
     #[test]
     fn every_stretch_has_the_keyframe_that_it_begins_with() {
         let segments: Vec<_> = (0..12).map(|number| segment(number, 2000)).collect();
-        let shots = shots(&segments, Span::from_millis(10_000), 200);
+        let shots = shots(&segments, 10_000, 200);
         assert_eq!(times(&shots), [(0, 0, 10_000), (5, 10_000, 20_000), (10, 20_000, 24_000)]);
     }
 
@@ -145,15 +150,26 @@ mod tests {
         segments[3].filler = true;
         segments[4].filler = true;
         segments[5].independent = false;
-        let shots = shots(&segments, Span::from_millis(10_000), 200);
+        let shots = shots(&segments, 10_000, 200);
         let expected = [(1, 0, 10_000), (2, 10_000, 20_000), (6, 20_000, 30_000), (8, 30_000, 40_000)];
         assert_eq!(times(&shots), expected);
     }
 
     #[test]
+    fn what_was_cut_out_is_not_shown() {
+        let segments: Vec<_> = (0..6).map(|number| segment(number, 10_000)).collect();
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let edit =
+            Edit::new([Stretch { from: at(5), to: at(25) }, Stretch { from: at(45), to: at(60) }]).unwrap();
+        let pieces: Vec<_> = edit.pieces(&segments).collect();
+        let shots = super::shots(&pieces, Span::from_millis(10_000), 200);
+        assert_eq!(times(&shots), [(1, 0, 15_000), (2, 15_000, 25_000), (5, 25_000, 35_000)]);
+    }
+
+    #[test]
     fn a_long_replay_has_longer_stretches() {
         let segments: Vec<_> = (0..21_600).map(|number| segment(number, 2000)).collect();
-        let shots = shots(&segments, Span::from_millis(10_000), 200);
+        let shots = shots(&segments, 10_000, 200);
         assert!((190..=200).contains(&shots.len()), "{}", shots.len());
         assert_eq!(shots.last().unwrap().to.as_millis(), 43_200_000);
     }
@@ -162,7 +178,7 @@ mod tests {
     fn a_sheet_has_pictures_of_one_kind() {
         let mut segments: Vec<_> = (0..40).map(|number| segment(number, 10_000)).collect();
         segments.iter_mut().skip(30).for_each(|segment| segment.init = 1);
-        let shots = shots(&segments, Span::from_millis(10_000), 200);
+        let shots = shots(&segments, 10_000, 200);
         let lengths: Vec<_> = sheets(&shots).map(<[_]>::len).collect();
         assert_eq!(lengths, [25, 5, 10]);
     }
@@ -170,7 +186,7 @@ mod tests {
     #[test]
     fn the_index_says_where_each_picture_is() {
         let segments: Vec<_> = (0..7).map(|number| segment(number, 600_000)).collect();
-        let shots = shots(&segments, Span::from_millis(10_000), 200);
+        let shots = shots(&segments, 10_000, 200);
         let sheet = Sheet { name: "thumbnails-0.jpg".into(), shots: &shots, size: (800, 180) };
         let text = vtt(&[sheet]);
         assert!(
@@ -198,10 +214,13 @@ mod tests {
             every in 1i64..60_000,
             most in 1u32..50,
         ) {
-            let segments: Vec<_> = segments.iter().enumerate().map(|(number, (millis, independent, kind))| Segment {
-                independent: *independent, filler: *kind == 0, ..segment(number as u64, *millis)
+            let (mut start, mut number) = (Timestamp::ZERO, 0);
+            let segments: Vec<_> = segments.iter().map(|(millis, independent, kind)| {
+                let own = Segment { start, independent: *independent, filler: *kind == 0, ..segment(number, *millis) };
+                (start, number) = (own.end(), number + 1);
+                own
             }).collect();
-            let shots = shots(&segments, Span::from_millis(every), most);
+            let shots = shots(&segments, every, most);
             prop_assert!(shots.len() <= most as usize);
             let whole: Span = segments.iter().filter(|segment| !segment.filler).map(|segment| segment.duration).sum();
             if let (Some(first), Some(last)) = (shots.first(), shots.last()) {
