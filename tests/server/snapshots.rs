@@ -275,14 +275,19 @@ fn cues(index: &str) -> Vec<(f64, f64, String, [u32; 4])> {
 
 #[test]
 fn a_replay_has_a_cover_and_thumbnails_for_its_seek_bar() {
-    let config = "[hls]\nsegment = \"1s\"\nwindow = \"6s\"\n[snapshot]\nthumbnail_interval = \"1s\"\n";
-    let mut server = Kaibo::start(config);
+    let key = "play-key-of-the-test-5be2";
+    let mut server = Kaibo::start(&format!(
+        "[auth.play]\nenabled = true\nkey = \"{key}\"\n[hls]\nsegment = \"1s\"\nwindow = \"6s\"\n\
+         [snapshot]\nthumbnail_interval = \"1s\"\n"
+    ));
     let mut encoder = push::ffmpeg(&clip::red_then_blue(), &server.push_url("room"));
     let live = server.wait_for_state("room", "live", seconds(10));
     let id = live["id"].as_str().unwrap();
     let [cover, index] = [format!("/replay/{id}.jpg"), format!("/replay/{id}/thumbnails.vtt")];
     assert_eq!(live["replay"]["cover"], server.url(&cover));
     assert_eq!(live["replay"]["thumbnails"], server.url(&index));
+    let signed = server.signature_with(key, "room");
+    let signed = |path: &str| format!("{path}?{signed}");
     encoder.wait();
     server.wait_for_state("room", "ended", seconds(5));
 
@@ -294,12 +299,15 @@ fn a_replay_has_a_cover_and_thumbnails_for_its_seek_bar() {
     lose();
     server.restart();
     wait_for("what a killed server had not made", seconds(10), made);
-    let file = picture(&server, &server.get(&cover));
+    assert_eq!(problem(&server.get(&cover)), (403, "play_key".into()));
+    let reply = server.get(&signed(&cover));
+    assert_eq!(reply.header("cache-control"), "private, max-age=86400");
+    let file = picture(&server, &reply);
     assert_eq!(fs::read(&file).unwrap(), kept, "as it was made");
     assert_eq!(probe::tracks(&file), [video("mjpeg", 320, 180)]);
     assert!(is_red(colour(&file, None)));
 
-    let reply = server.get(&index);
+    let reply = server.get(&signed(&index));
     assert_eq!(
         (reply.status, reply.header("content-type")),
         (200, "text/vtt; charset=utf-8"),
@@ -309,7 +317,10 @@ fn a_replay_has_a_cover_and_thumbnails_for_its_seek_bar() {
     let cues = cues(&reply.text());
     assert!((5..=6).contains(&cues.len()), "{cues:?}");
     assert!(cues[0].0 == 0.0 && cues.windows(2).all(|pair| pair[0].1 == pair[1].0), "{cues:?}");
-    let file = picture(&server, &server.get(&format!("/replay/{id}/{}", cues[0].2)));
+    let sheet = format!("/replay/{id}/{}", cues[0].2);
+    let file = picture(&server, &server.get(&sheet));
+    let without_session = sheet.split('?').next().unwrap();
+    assert_eq!(problem(&server.get(without_session)), (403, "play_session".into()));
     for (from, _, _, part) in &cues {
         assert_eq!(part[2..], [160, 90]);
         let shown = colour(&file, Some(*part));
@@ -318,13 +329,13 @@ fn a_replay_has_a_cover_and_thumbnails_for_its_seek_bar() {
 
     // What is lost is made again when somebody asks.
     lose();
-    picture(&server, &server.get(&cover));
-    wait_for("the index again", seconds(5), || (server.get(&index).status == 200).then_some(()));
+    picture(&server, &server.get(&signed(&cover)));
+    wait_for("the index again", seconds(5), || (server.get(&signed(&index)).status == 200).then_some(()));
 
     let request = ureq::delete(format!("http://{}/api/v1/broadcasts/{id}", server.at.api));
     request.header("authorization", format!("Bearer {API_TOKEN}")).call().unwrap();
     assert!(!folder.exists());
-    assert_eq!(server.get(&cover).status, 404);
+    assert_eq!(server.get(&signed(&cover)).status, 404);
 }
 
 #[test]
