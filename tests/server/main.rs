@@ -28,4 +28,5 @@ mod slow;
 mod snapshots;
 mod stopping;
 mod support;
+mod thumbnails;
 mod tls;
