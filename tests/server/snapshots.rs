@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    thread,
 };
 
 use serde_json::Value;
@@ -228,14 +229,21 @@ fn an_ffmpeg_that_hangs_is_killed_and_live_goes_on() {
     let _encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
     server.wait_for_state("room", "live", seconds(10));
     let viewer = hls::Viewer::open(&server, "/live/room.m3u8");
-    let (status, told) = take(&server);
-    assert_eq!((status, &told["code"]), (503, &"snapshot_failed".into()), "{told}");
+    let url = server.url(SNAPSHOT);
+    thread::scope(|scope| {
+        let viewers: Vec<_> = (0..10).map(|_| scope.spawn(|| problem(&http::get(&url, &[])))).collect();
+        for viewer in viewers {
+            assert_eq!(viewer.join().unwrap(), (503, "snapshot_failed".into()));
+        }
+    });
     let pids = fs::read_to_string(&pid).unwrap();
-    assert_eq!(pids.lines().count(), 1);
+    assert_eq!(pids.lines().count(), 1, "one for all of them");
     assert!(!Path::new("/proc").join(pids.trim()).exists(), "neither alive nor a zombie");
     // What failed a moment ago is not tried again for every viewer.
     assert_eq!(problem(&server.get(SNAPSHOT)), (503, "snapshot_failed".into()));
     assert_eq!(fs::read_to_string(&pid).unwrap(), pids);
+    assert_eq!(take(&server).1["code"], "snapshot_failed");
+    assert_eq!(fs::read_to_string(&pid).unwrap().lines().count(), 2, "a backend may insist");
     viewer.wait_for_segment(2);
     assert!(server.log().contains("took longer than 1s and was killed"), "{}", server.log());
 }
