@@ -105,6 +105,17 @@ export class Viewer {
     });
   }
 
+  /** Address and size of the picture that stands where the first one will be. */
+  poster() {
+    return this.page.evaluate(async () => {
+      const address = document.querySelector('video').getAttribute('poster');
+      const picture = new Image();
+      picture.src = address;
+      await picture.decode();
+      return `${address} ${picture.naturalWidth}x${picture.naturalHeight}`;
+    });
+  }
+
   wasReloaded() {
     return this.page.evaluate(() => window.opened !== true || performance.getEntriesByType('navigation').length !== 1);
   }

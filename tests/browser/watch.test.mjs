@@ -212,9 +212,11 @@ describe('before and after', () => {
     await viewer.sees('that nothing is on', ({ state }) => state === 'not_started' || state === 'not_found');
     const push = server.push('evening');
     await viewer.watches(90, 'hls', 20_000);
+    assert.match(await viewer.poster(), /^\/live\/evening\.jpg 640x360$/);
     await push.stop();
     await viewer.sees('the end', ({ state }) => state === 'ended');
     await viewer.sees('the replay', ({ player }) => player === 'replay', 20_000);
+    assert.match(await viewer.poster(), /^\/replay\/\w+\.jpg 640x360$/);
     await viewer.page.click('#play');
     await viewer.watches(30, 'replay');
     assert.equal(await viewer.page.evaluate(() => document.querySelector('video').controls), true);
