@@ -1,8 +1,9 @@
 //! The recordings in a folder.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Read, Seek, SeekFrom},
+    ops::Range,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,10 +12,10 @@ use bytes::Bytes;
 use kaibo_media::UnixMillis;
 
 use crate::{
-    Error, Finished, Id, Local, Meta, Recording, Segment, StoredInit, Writer,
+    Error, File, Finished, Id, Local, Meta, Recording, StoredInit, Writer,
     disk::open,
     fact::{self, Fact},
-    recording::{INDEX, init_file, segment_file},
+    recording::INDEX,
 };
 
 /// What a deleted recording is called until its files are gone. The dot keeps it apart from every id.
@@ -71,27 +72,33 @@ impl Recordings {
         Recording::open(&self.root, id)
     }
 
-    /// The bytes of a segment: exactly [`Segment::bytes`], unless somebody has tampered with the file.
-    pub fn segment(&self, id: &Id, segment: &Segment) -> Result<io::Take<File>, Error> {
-        let path = self.segment_path(id, segment);
-        open(&path).map(|file| file.take(segment.bytes)).map_err(Error::at(&path))
+    /// What is in `range` of a file, which may end before: then there is less.
+    pub fn read(&self, id: &Id, file: File, range: Range<u64>) -> Result<Bytes, Error> {
+        let path = self.path(id, file);
+        let asked = range.end.saturating_sub(range.start);
+        let read = || {
+            let mut file = open(&path)?;
+            // Whoever asks for more than there is must not make room for it.
+            let there = file.metadata()?.len().saturating_sub(range.start).min(asked);
+            let mut bytes = Vec::with_capacity(usize::try_from(there).unwrap_or(0));
+            if range.start > 0 {
+                file.seek(SeekFrom::Start(range.start))?;
+            }
+            file.take(asked).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        read().map(Bytes::from).map_err(Error::at(&path))
     }
 
-    pub(crate) fn segment_path(&self, id: &Id, segment: &Segment) -> PathBuf {
-        self.root.join(id.as_str()).join(segment_file(segment.number))
+    pub(crate) fn path(&self, id: &Id, file: File) -> PathBuf {
+        self.root.join(id.as_str()).join(file.name())
     }
 
     /// The bytes of an initialisation section.
     pub fn init(&self, id: &Id, init: &StoredInit) -> Result<Bytes, Error> {
-        let path = self.root.join(id.as_str()).join(init_file(init.number));
-        let mut bytes = Vec::new();
-        open(&path)
-            .and_then(|file| file.take(init.bytes).read_to_end(&mut bytes))
-            .map_err(Error::at(&path))?;
-        if bytes.len() as u64 != init.bytes || crc32fast::hash(&bytes) != init.crc {
-            return Err(Error::Corrupt(path));
-        }
-        Ok(bytes.into())
+        let file = File::Init(init.number);
+        let bytes = self.read(id, file, 0..init.bytes)?;
+        init.is_of(&bytes).then_some(bytes).ok_or_else(|| Error::Corrupt(self.path(id, file)))
     }
 
     /// All recordings, oldest first. Reads two lines of each; what is no recording is passed over.

@@ -8,6 +8,7 @@
 //! ROOT/b-7f3k/0.m4s         segments: their parts, one after the other
 //! ROOT/b-7f3k/1.m4s
 //! ROOT/b-7f3k/cover.jpg     pictures of it, and thumbnails for its seek bar, made when it is final
+//! ROOT/b-7f3k/frames.bin    where frames lie in the segments, for progressive MP4
 //! ```
 //!
 //! The segments are the very bytes that live viewers got, so the replay is ready when the broadcast ends.
@@ -16,6 +17,9 @@
 //! CRC-32 and a fact, e.g. `[2208201530,{"part":{"len":61231,…}}]`. JSON lines cost three times the space and time of
 //! a binary log (10 MB for 12 hours, still nothing beside the media), but an operator can read them, `jq` can mend
 //! them, and a torn or zeroed tail is found by the checksum all the same.
+//!
+//! **The frames' file** can be made anew from the segments and the index at any time, so nothing waits for it: it is
+//! appended when a segment ends, checked against the index when it is read, and synced with the last line alone.
 //!
 //! **Order of writes.** A part's bytes go before its line; a segment is synced, names included, before the line that
 //! begins the next one. So after a power loss only the last segment is in doubt, and since each part's line carries
@@ -32,6 +36,8 @@ mod disk;
 mod edit;
 mod error;
 mod fact;
+mod file;
+mod frames;
 mod id;
 mod index;
 mod listing;
@@ -47,6 +53,8 @@ pub use disk::{Disk, DiskFile, Local};
 pub use edit::{BadEdit, Edit, Piece, STRETCHES, Stretch};
 pub use error::Error;
 pub use fact::{Finished, Loss, Meta};
+pub use file::File;
+pub use frames::{Frames, Record, Torn};
 pub use id::{Id, IdError};
 pub use listing::{Listing, Segment};
 pub use picture::Picture;

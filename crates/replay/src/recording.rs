@@ -37,6 +37,13 @@ pub struct StoredInit {
     pub(crate) crc: u32,
 }
 
+impl StoredInit {
+    /// These are its bytes.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        bytes.len() as u64 == self.bytes && crc32fast::hash(bytes) == self.crc
+    }
+}
+
 /// A recording as it lies on the disk. Opening it changes nothing there: what is torn is left out of this view, and
 /// cut off by [`crate::Writer::reopen`].
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! The newest segments of a recording as the cuts that made them, for a live playlist that goes on after a restart.
 
-use std::{io::Read, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kaibo_container::{
@@ -9,7 +9,7 @@ use kaibo_container::{
 };
 use kaibo_media::{Frame, Run, Span};
 
-use crate::{Error, Id, Recording, Recordings, Segment};
+use crate::{Error, File, Id, Recording, Recordings, Segment};
 
 /// Segments that are read for one that begins with a keyframe: GOPs of 16 s, cut every 2 s.
 const SEARCHED: usize = 8;
@@ -113,17 +113,21 @@ impl Recordings {
         Ok(Arc::new(Init { number: stored.number, bytes, tracks: Arc::new(stored.tracks.clone()) }))
     }
 
-    /// The parts of a segment that needs `init`.
-    pub fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
-        let mut bytes = Vec::new();
-        let path = self.segment_path(id, segment);
-        self.segment(id, segment)?.read_to_end(&mut bytes).map_err(Error::at(&path))?;
-        let bytes = Bytes::from(bytes);
-        let (mut parts, mut at, mut start) = (Vec::new(), 0, segment.start);
-        for fragment in fragments(&bytes, &init.tracks) {
-            let Ok(fragment) = fragment else { return Err(Error::Corrupt(path)) };
+    fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
+        let file = File::Segment(segment.number);
+        let bytes = self.read(id, file, 0..segment.bytes)?;
+        segment.parts(&bytes, init).ok_or_else(|| Error::Corrupt(self.path(id, file)))
+    }
+}
+
+impl Segment {
+    /// Its parts, where `bytes` are its own and `init` is what it needs; none if they are not.
+    pub fn parts(&self, bytes: &Bytes, init: &Init) -> Option<Vec<Part>> {
+        let (mut parts, mut at, mut start) = (Vec::new(), 0, self.start);
+        for fragment in fragments(bytes, &init.tracks) {
+            let fragment = fragment.ok()?;
             parts.push(Part {
-                segment: segment.number,
+                segment: self.number,
                 index: parts.len() as u32,
                 start,
                 duration: fragment.duration,
@@ -137,9 +141,9 @@ impl Recordings {
         // The bytes know the lengths of their tracks, the index where the segment ended. What is made of the segment
         // reaches as far as it did before the restart: its TS form is the same again.
         if let Some(last) = parts.last_mut() {
-            last.duration = segment.end() - last.start;
+            last.duration = self.end() - last.start;
         }
-        Ok(parts)
+        Some(parts)
     }
 }
 

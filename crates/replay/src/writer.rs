@@ -10,9 +10,10 @@ use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
 use kaibo_media::{Span, Timestamp, UnixMillis};
 
 use crate::{
-    Disk, DiskFile, Error, Finished, Id, Listing, Local, Loss, Meta, Recording, Segment,
+    Disk, DiskFile, Error, File, Finished, Id, Listing, Local, Loss, Meta, Recording, Segment,
     disk::open,
     fact::Fact,
+    frames::{Frames, FramesFile, Moofs},
     index::Index,
     listing,
     recording::{INDEX, init_file, segment_file},
@@ -27,6 +28,7 @@ pub struct Writer<D: Disk = Local> {
     disk: D,
     dir: PathBuf,
     index: Index<D::File>,
+    frames: FramesFile<D::File>,
     open: Option<Open<D::File>>,
     listing: Arc<Listing>,
     /// The least number that the next segment may have.
@@ -50,6 +52,7 @@ struct Open<F> {
     /// What of it is written.
     segment: Segment,
     file: F,
+    moofs: Moofs,
     /// What of it outlives a power loss.
     synced: (u64, Span),
 }
@@ -77,7 +80,8 @@ impl<D: Disk> Writer<D> {
             Ok(index)
         };
         let index = begun().map_err(Error::at(&path))?;
-        Ok(Self::on(disk, dir, index, &Recording::new(meta)))
+        let frames = FramesFile::new(disk.create(&dir.join(File::Frames.name())).ok(), 0);
+        Ok(Self::on(disk, dir, (index, frames), &Recording::new(meta)))
     }
 
     /// Goes on with a recording that was not finished, after a restart: what is torn is cut off first.
@@ -107,15 +111,26 @@ impl<D: Disk> Writer<D> {
             Ok(index)
         };
         let index = mended().map_err(Error::at(&path))?;
-        Ok(Self::on(disk, dir, index, &recording))
+        let path = dir.join(File::Frames.name());
+        let frames = match whole_records(&path, recording.segments()) {
+            Ok(len) => FramesFile::new(disk.append(&path).ok(), len),
+            Err(_) => FramesFile::new(disk.create(&path).ok(), 0),
+        };
+        Ok(Self::on(disk, dir, (index, frames), &recording))
     }
 
-    fn on(disk: D, dir: PathBuf, index: Index<D::File>, recording: &Recording) -> Self {
+    fn on(
+        disk: D,
+        dir: PathBuf,
+        (index, frames): (Index<D::File>, FramesFile<D::File>),
+        recording: &Recording,
+    ) -> Self {
         let resume = recording.resume();
         Self {
             disk,
             dir,
             index,
+            frames,
             open: None,
             listing: Arc::new(Listing::new(recording.segments.clone())),
             next: resume.next_segment,
@@ -231,6 +246,7 @@ impl<D: Disk> Writer<D> {
                 finished.duration += segment.duration;
             }
         });
+        self.frames.sync();
         self.index.append(&Fact::Finished(finished.clone()))?;
         self.index.sync()?;
         Ok(finished)
@@ -271,7 +287,7 @@ impl<D: Disk> Writer<D> {
             filler: segment.filler,
         };
         self.tell_loss(head.start).and_then(|()| self.index.append(&fact)).map_err(Error::at(&self.dir))?;
-        self.open = Some(Open { segment, file, synced: (0, Span::ZERO) });
+        self.open = Some(Open { segment, file, moofs: Moofs::default(), synced: (0, Span::ZERO) });
         self.next = head.number.saturating_add(1);
         self.end = self.end.max(head.start);
         Ok(())
@@ -319,6 +335,7 @@ impl<D: Disk> Writer<D> {
         }
         open.segment.bytes += part.bytes.len() as u64;
         open.segment.duration += part.duration;
+        open.moofs.push(&part.bytes, open.segment.bytes);
         self.end = open.segment.end();
         Ok(())
     }
@@ -326,12 +343,17 @@ impl<D: Disk> Writer<D> {
     /// Ends the open segment with what of it is written, and lists it.
     fn close(&mut self) -> Result<(), Error> {
         self.sync()?;
-        if let Some(Open { segment, .. }) = self.open.take()
-            && segment.bytes > 0
-        {
-            self.listing.push(segment);
+        if let Some(Open { segment, moofs, .. }) = self.open.take() {
+            self.list(segment, moofs);
         }
         Ok(())
+    }
+
+    fn list(&mut self, segment: Segment, moofs: Moofs) {
+        if segment.bytes > 0 {
+            self.listing.push(segment);
+            self.frames.append(&segment, moofs);
+        }
     }
 
     fn sync_all(&mut self) -> Result<(), Error> {
@@ -358,12 +380,10 @@ impl<D: Disk> Writer<D> {
     fn give_up(&mut self) {
         self.index.forget_unsynced();
         self.loss_told = false;
-        if let Some(Open { mut segment, synced, .. }) = self.open.take() {
+        if let Some(Open { mut segment, moofs, synced, .. }) = self.open.take() {
             (segment.bytes, segment.duration) = synced;
             self.end = segment.end();
-            if segment.bytes > 0 {
-                self.listing.push(segment);
-            }
+            self.list(segment, moofs);
         }
     }
 
@@ -387,6 +407,26 @@ impl<D: Disk> Writer<D> {
         }
         self.loss_told = true;
         Ok(())
+    }
+}
+
+/// How many bytes of the frames' file at `path` are records of the first of `segments`, none left out.
+fn whole_records(path: &Path, segments: &[Segment]) -> io::Result<u64> {
+    let mut file = open(path)?;
+    let mut own = segments.iter().filter(|segment| !segment.filler);
+    let (mut frames, mut whole) = (Frames::default(), 0);
+    loop {
+        let mut bytes = Vec::new();
+        if (&mut file).take(1 << 20).read_to_end(&mut bytes)? == 0 {
+            return Ok(whole);
+        }
+        frames.feed(&bytes);
+        while let Ok(Some(record)) = frames.record() {
+            if !own.next().is_some_and(|segment| record.is_of(segment)) {
+                return Ok(whole);
+            }
+            whole = frames.whole();
+        }
     }
 }
 

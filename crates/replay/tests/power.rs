@@ -10,7 +10,7 @@ use bench::{BadDisk, Random, folder};
 use bytes::Bytes;
 use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
 use kaibo_media::{Span, Timestamp, Tracks, UnixMillis};
-use kaibo_replay::{Id, Meta, Recording, Recordings, Segment, Writer};
+use kaibo_replay::{File, Id, Meta, Recording, Recordings, Segment, Writer};
 
 /// Makes segments of 1 to 4 parts, and remembers every part.
 struct Source {
@@ -110,9 +110,7 @@ fn id() -> Id {
 }
 
 fn read(recordings: &Recordings, segment: &Segment) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut recordings.segment(&id(), segment).unwrap(), &mut bytes).unwrap();
-    bytes
+    recordings.read(&id(), File::Segment(segment.number), 0..segment.bytes).unwrap().to_vec()
 }
 
 /// Every segment holds a start of what was made of it, bytes and duration alike; answers the parts of each.

@@ -21,7 +21,7 @@ use kaibo_media::{
     AudioCodec, AudioTrack, Frame, Item, Run, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec,
     VideoTrack,
 };
-use kaibo_replay::{Error, Id, Meta, Recordings, Segment, Writer};
+use kaibo_replay::{Error, File, Id, Meta, Recordings, Segment, Writer};
 
 const PART_TARGET: Span = Span::from_millis(500);
 
@@ -96,9 +96,11 @@ fn write(writer: &mut Writer, numbers: impl IntoIterator<Item = u64>) {
 }
 
 fn text(recordings: &Recordings, id: &Id, segment: &Segment) -> String {
-    let mut text = String::new();
-    recordings.segment(id, segment).unwrap().read_to_string(&mut text).unwrap();
-    text
+    String::from_utf8(bytes_of(recordings, id, segment).to_vec()).unwrap()
+}
+
+fn bytes_of(recordings: &Recordings, id: &Id, segment: &Segment) -> Bytes {
+    recordings.read(id, File::Segment(segment.number), 0..segment.bytes).unwrap()
 }
 
 fn numbers(segments: &[Segment]) -> Vec<u64> {
@@ -336,7 +338,7 @@ fn links_are_not_followed() {
     let file = root.path().join("media/b-1/1.m4s");
     fs::remove_file(&file).unwrap();
     symlink(&secret, &file).unwrap();
-    assert!(matches!(recordings.segment(&id("b-1"), &found.segments()[1]), Err(Error::Io { .. })));
+    assert!(matches!(recordings.read(&id("b-1"), File::Segment(1), 0..9), Err(Error::Io { .. })));
 
     // Nor written through.
     let mut writer = recordings.create(&id("b-2"), meta()).unwrap();
@@ -375,7 +377,9 @@ fn a_deleted_recording_is_gone_but_whoever_reads_it_reads_on() {
     let root = tempfile::tempdir().unwrap();
     let recordings = finished(root.path(), "b-1", 9);
     let found = recordings.open(&id("b-1")).unwrap();
-    let mut reader = recordings.segment(&id("b-1"), &found.segments()[0]).unwrap();
+    let segment = found.segments()[0];
+    let mut reader =
+        fs::File::open(root.path().join("b-1").join(File::Segment(segment.number).name())).unwrap();
     recordings.delete(&id("b-1")).unwrap();
     assert!(matches!(recordings.open(&id("b-1")), Err(Error::Missing(_))));
     assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
@@ -440,8 +444,7 @@ fn recorded_segments_are_whole_fragmented_mp4_wherever_the_writer_was_killed() {
         let found = recordings.open(&id).unwrap();
         let mut frames = 0;
         for segment in found.segments() {
-            let mut bytes = Vec::new();
-            recordings.segment(&id, segment).unwrap().read_to_end(&mut bytes).unwrap();
+            let bytes = bytes_of(&recordings, &id, segment);
             let tracks = &found.inits()[segment.init as usize].tracks;
             for fragment in fmp4::fragments(&bytes, tracks) {
                 frames += fragment.unwrap().samples.len();

@@ -6,22 +6,18 @@
 //! list: `tfdt` carries the broadcast's own timeline and nothing shifts sound against picture. Parts carry no
 //! `styp`: CMAF makes it optional for chunks, and a segment must be its parts and nothing else.
 
-mod boxes;
 mod init;
 mod part;
 mod read;
 
 use kaibo_media::{TrackId, Tracks};
 
+use crate::iso::Unsupported;
+
+pub use crate::iso::VIDEO_TIMESCALE;
 pub use init::init;
 pub use part::{Timed, part};
-pub use read::{Fragment, Fragments, fragments, read_part};
-
-/// Ticks per second of every video track: 90 kHz, which holds RTMP's milliseconds exactly.
-pub const VIDEO_TIMESCALE: u32 = 90_000;
-
-const VIDEO_ID: u32 = 1;
-const AUDIO_ID: u32 = 2;
+pub use read::{Entry, Fragment, Fragments, Moof, TrackRun, fragments, moof, read_moof, read_part};
 
 /// `sample_flags` (ISO/IEC 14496-12 §8.8.3.1) of a frame that depends on no other.
 const SYNC: u32 = 0x0200_0000;
@@ -51,6 +47,12 @@ pub enum Error {
         /// What is wrong there.
         what: &'static str,
     },
+}
+
+impl From<Unsupported> for Error {
+    fn from(Unsupported(what): Unsupported) -> Self {
+        Self::Unsupported(what)
+    }
 }
 
 /// Ticks per second of a track, zero if the stream has no such track.

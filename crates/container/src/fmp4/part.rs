@@ -5,12 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kaibo_media::{Frame, Timestamp, TrackId, Tracks};
 
-use super::{
-    AUDIO_ID, NON_SYNC, SYNC, VIDEO_ID,
-    boxes::{boxed, full, u32, u64},
-    timescale,
+use super::{NON_SYNC, SYNC, timescale};
+use crate::{
+    iso::{
+        AUDIO_ID, VIDEO_ID,
+        boxes::{boxed, full, u32, u64},
+    },
+    segment::Sample,
 };
-use crate::segment::Sample;
 
 /// Bytes of a `moof` without tracks: its header and `mfhd`.
 const MOOF: usize = 8 + 16;

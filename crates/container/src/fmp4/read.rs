@@ -5,8 +5,11 @@
 
 use kaibo_media::{Span, Timestamp, TrackId, Tracks};
 
-use super::{AUDIO_ID, Error, VIDEO_ID, timescale};
-use crate::segment::Sample;
+use super::{Error, timescale};
+use crate::{
+    iso::{AUDIO_ID, VIDEO_ID},
+    segment::Sample,
+};
 
 /// A part as it lies in a recording.
 #[derive(Clone, Debug)]
@@ -65,47 +68,132 @@ impl Iterator for Fragments<'_> {
 /// Reads the part at the start of `bytes`; more may follow it.
 pub fn read_part(bytes: &[u8], tracks: &Tracks) -> Result<Fragment, Error> {
     let mut file = Reader { bytes, at: 0 };
+    let moof = read_moof(bytes, tracks)?;
+    file.at = moof.len;
+    let mdat = file.boxed(b"mdat")?;
+    let media = mdat.at..mdat.bytes.len();
+
+    let mut samples = Vec::new();
+    for run in &moof.runs {
+        let in_media = run.offset >= media.start && run.offset + run.media_len() <= media.end;
+        if !in_media {
+            return Err(mdat.malformed("frames outside the mdat"));
+        }
+        run.samples(&mut samples).ok_or_else(|| mdat.malformed("part over 4 GiB"))?;
+    }
+    let first = moof.runs.first();
+    Ok(Fragment {
+        len: media.end,
+        sequence: moof.sequence,
+        start: first.map_or(Timestamp::ZERO, TrackRun::start),
+        duration: first.map_or(Span::ZERO, |run| run.end() - run.start()),
+        samples: samples.into(),
+    })
+}
+
+/// What stands before the media of a part.
+#[derive(Clone, Debug)]
+pub struct Moof {
+    /// Its bytes.
+    pub len: usize,
+    /// Sequence number of the part.
+    pub sequence: u32,
+    /// A video and an audio track at the most, in file order.
+    pub runs: Vec<TrackRun>,
+}
+
+/// What a part holds of one track, in the track's own ticks.
+#[derive(Clone, Debug)]
+pub struct TrackRun {
+    /// The track.
+    pub track: TrackId,
+    /// Ticks per second.
+    pub timescale: u32,
+    /// Decoding time of the first frame.
+    pub first: i64,
+    /// Offset of the first frame from the start of the part. The others follow it.
+    pub offset: usize,
+    /// The frames.
+    pub entries: Vec<Entry>,
+    /// Audio frames are keyframes only where there are no pictures.
+    sound_alone: bool,
+}
+
+/// A frame as a `trun` lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Ticks to the frame after it.
+    pub duration: u32,
+    /// Bytes.
+    pub size: u32,
+    /// It depends on no other.
+    pub sync: bool,
+    /// Presentation time minus decoding time, in ticks.
+    pub composition: i32,
+}
+
+/// The bytes of the `moof` that a part begins with; none where something else stands there.
+pub fn moof(part: &[u8]) -> Option<&[u8]> {
+    let mut file = Reader { bytes: part, at: 0 };
+    file.boxed(b"moof").ok()?;
+    part.get(..file.at)
+}
+
+/// Reads the `moof` at the start of `bytes`; more may follow it.
+pub fn read_moof(bytes: &[u8], tracks: &Tracks) -> Result<Moof, Error> {
+    let mut file = Reader { bytes, at: 0 };
     let mut moof = file.boxed(b"moof")?;
     let mut mfhd = moof.full(b"mfhd", 0)?;
     let sequence = mfhd.u32()?;
     let mut runs = Vec::new();
     while !moof.is_empty() {
-        runs.push(Run::read(moof.boxed(b"traf")?, tracks)?);
+        runs.push(TrackRun::read(moof.boxed(b"traf")?, tracks)?);
         if runs.len() > 2 {
             return Err(moof.malformed("more than two tracks"));
         }
     }
-    let mdat = file.boxed(b"mdat")?;
-    let media = mdat.at..mdat.bytes.len();
+    Ok(Moof { len: file.at, sequence, runs })
+}
 
-    let mut samples = Vec::new();
-    for run in &mut runs {
-        let in_media = run.offset >= media.start && run.offset + run.media_len <= media.end;
-        if !in_media {
-            return Err(mdat.malformed("frames outside the mdat"));
-        }
-        samples.append(&mut run.samples);
+impl TrackRun {
+    /// Bytes of its frames.
+    pub fn media_len(&self) -> usize {
+        self.entries.iter().map(|entry| entry.size as usize).sum()
     }
-    Ok(Fragment {
-        len: media.end,
-        sequence,
-        start: runs.first().map_or(Timestamp::ZERO, |run| run.start),
-        duration: runs.first().map_or(Span::ZERO, |run| run.duration),
-        samples: samples.into(),
-    })
-}
 
-/// What a `traf` says.
-struct Run {
-    start: Timestamp,
-    duration: Span,
-    samples: Vec<Sample>,
-    /// Offset of the first frame from the start of the part.
-    offset: usize,
-    media_len: usize,
-}
+    fn start(&self) -> Timestamp {
+        Timestamp::from_scale(self.first, self.timescale)
+    }
 
-impl Run {
+    fn end(&self) -> Timestamp {
+        let duration: i64 = self.entries.iter().map(|entry| i64::from(entry.duration)).sum();
+        Timestamp::from_scale(self.first.saturating_add(duration), self.timescale)
+    }
+
+    /// Adds its frames to `samples`; none where they reach beyond 4 GiB.
+    fn samples(&self, samples: &mut Vec<Sample>) -> Option<()> {
+        let (mut dts, mut at) = (self.first, u32::try_from(self.offset).ok()?);
+        for entry in &self.entries {
+            let end = at.checked_add(entry.size)?;
+            let time = Timestamp::from_scale(dts, self.timescale);
+            let pts = Timestamp::from_scale(dts.saturating_add(entry.composition.into()), self.timescale);
+            let keyframe = match self.track {
+                TrackId::Video => entry.sync,
+                _ => self.sound_alone,
+            };
+            samples.push(Sample {
+                track: self.track,
+                dts: time,
+                pts_offset: pts - time,
+                keyframe,
+                range: at..end,
+            });
+            dts = dts.saturating_add(entry.duration.into());
+            at = end;
+        }
+        Some(())
+    }
+
     fn read(mut traf: Reader<'_>, tracks: &Tracks) -> Result<Self, Error> {
         let mut tfhd = traf.full(b"tfhd", 0x02_0000)?;
         let (track, flags, entry_len) = match tfhd.u32()? {
@@ -113,42 +201,28 @@ impl Run {
             AUDIO_ID => (TrackId::Audio, 0x301, 8),
             _ => return Err(tfhd.malformed("unknown track")),
         };
-        let scale = timescale(tracks, track);
-        if scale == 0 {
+        let timescale = timescale(tracks, track);
+        if timescale == 0 {
             return Err(tfhd.malformed("track that the stream has not"));
         }
         let mut tfdt = traf.full(b"tfdt", 1 << 24)?;
-        let start = i64::try_from(tfdt.u64()?).map_err(|_| tfdt.malformed("time beyond 63 bits"))?;
+        let first = i64::try_from(tfdt.u64()?).map_err(|_| tfdt.malformed("time beyond 63 bits"))?;
         let mut trun = traf.full(b"trun", 1 << 24 | flags)?;
         let count = trun.u32()? as usize;
         let offset = trun.u32()? as usize;
         if count.checked_mul(entry_len) != Some(trun.left()) {
             return Err(trun.malformed("sample count that doesn't fit its table"));
         }
-
-        let mut samples = Vec::with_capacity(count);
-        let mut dts = start;
-        let mut at = offset;
+        let mut entries = Vec::with_capacity(count);
         for _ in 0..count {
-            let duration = trun.u32()?;
-            let len = trun.u32()? as usize;
-            let (keyframe, composition) = match track {
+            let (duration, size) = (trun.u32()?, trun.u32()?);
+            let (sync, composition) = match track {
                 TrackId::Video => (trun.u32()? & 0x1_0000 == 0, trun.u32()? as i32),
-                _ => (tracks.video.is_none(), 0),
+                _ => (true, 0),
             };
-            let end = at + len;
-            let range = u32::try_from(at)
-                .and_then(|from| Ok(from..u32::try_from(end)?))
-                .map_err(|_| trun.malformed("part over 4 GiB"))?;
-            let time = Timestamp::from_scale(dts, scale);
-            let pts = Timestamp::from_scale(dts.saturating_add(composition.into()), scale);
-            samples.push(Sample { track, dts: time, pts_offset: pts - time, keyframe, range });
-            dts = dts.saturating_add(duration.into());
-            at = end;
+            entries.push(Entry { duration, size, sync, composition });
         }
-        let start = Timestamp::from_scale(start, scale);
-        let duration = Timestamp::from_scale(dts, scale) - start;
-        Ok(Self { start, duration, samples, offset, media_len: at - offset })
+        Ok(Self { track, timescale, first, offset, entries, sound_alone: tracks.video.is_none() })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Writing boxes into a buffer.
 
 /// Writes a box: its header, then whatever `body` writes. The size is filled in afterwards.
-pub(super) fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
+pub fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(kind);
@@ -14,31 +14,25 @@ pub(super) fn boxed(out: &mut Vec<u8>, kind: &[u8; 4], body: impl FnOnce(&mut Ve
 }
 
 /// A box with a version and 24 bits of flags.
-pub(super) fn full(
-    out: &mut Vec<u8>,
-    kind: &[u8; 4],
-    version: u8,
-    flags: u32,
-    body: impl FnOnce(&mut Vec<u8>),
-) {
+pub fn full(out: &mut Vec<u8>, kind: &[u8; 4], version: u8, flags: u32, body: impl FnOnce(&mut Vec<u8>)) {
     boxed(out, kind, |out| {
         u32(out, u32::from(version) << 24 | flags);
         body(out);
     });
 }
 
-pub(super) fn u16(out: &mut Vec<u8>, value: u16) {
+pub fn u16(out: &mut Vec<u8>, value: u16) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn u32(out: &mut Vec<u8>, value: u32) {
+pub fn u32(out: &mut Vec<u8>, value: u32) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn u64(out: &mut Vec<u8>, value: u64) {
+pub fn u64(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&value.to_be_bytes());
 }
 
-pub(super) fn zeros(out: &mut Vec<u8>, count: usize) {
+pub fn zeros(out: &mut Vec<u8>, count: usize) {
     out.resize(out.len() + count, 0);
 }
