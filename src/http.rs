@@ -24,7 +24,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kaibo_hls::Format;
-pub use reply::{Cache, Content};
+pub use reply::{Cache, Content, Ranged};
 use tokio::time::sleep;
 
 use crate::{
@@ -215,6 +215,7 @@ async fn route(call: Call) -> Result<Response<Body>, Problem> {
         ["assets", file] => watch::asset(&call, file),
         ["favicon.ico"] => watch::asset(&call, "favicon.svg"),
         ["status", app, stream] => output::status::answer(&call, app, stream),
+        ["replay", file] if file.ends_with(".mp4") => output::mp4::replay(&call, file).await,
         ["replay", file] => output::replay::playlist(&call, file).await,
         ["replay", broadcast, file] => output::replay::file(&call, broadcast, file).await,
         [app, file] => match file.rsplit_once('.') {

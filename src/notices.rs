@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::{
     access::{play_urls, rfc3339},
     broadcasts::{Peer, PushFacts, Status},
-    output::replay_url,
+    output::{mp4_url, replay_url},
     server::Server,
     snapshots::Facts,
 };
@@ -86,6 +86,7 @@ fn details(notice: &Notice) -> Value {
 pub fn replay_ready(server: &Server, status: &Status, finished: &Finished, now: Millis) -> NewNotice {
     let replay = json!({
         "hls": format!("{}{}", server.public_addresses().http, replay_url(&status.id)),
+        "mp4": format!("{}{}", server.public_addresses().http, mp4_url(&status.id)),
         "duration_ms": finished.duration.as_millis(), "file_size": finished.bytes,
         "segments": finished.segments, "truncated": finished.truncated,
     });

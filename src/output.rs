@@ -2,6 +2,7 @@
 
 pub mod flv;
 pub mod hls;
+pub mod mp4;
 pub mod pictures;
 pub mod replay;
 pub mod rtmp;
@@ -76,7 +77,9 @@ pub fn expired() -> Problem {
 
 /// 404 for a broadcast that is over, with the replay's address.
 pub fn ended(status: &Status) -> Problem {
-    let replay = status.has_public_replay().then(|| json!({ "hls": replay_url(&status.id) }));
+    let replay = status
+        .has_public_replay()
+        .then(|| json!({ "hls": replay_url(&status.id), "mp4": mp4_url(&status.id) }));
     Problem::new(StatusCode::NOT_FOUND, "ended", "the broadcast is over").with("replay", json!(replay))
 }
 
@@ -115,6 +118,11 @@ pub fn make_private(response: &mut Response<Body>) {
     {
         headers.insert(header::CACHE_CONTROL, value);
     }
+}
+
+/// Path of a replay as one file.
+pub fn mp4_url(id: &BroadcastId) -> String {
+    format!("/replay/{id}.mp4")
 }
 
 /// Path of a replay's playlist.

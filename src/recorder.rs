@@ -1,18 +1,13 @@
 //! Every recording of the server: where they are, what they hold, and how long they stay.
 
 mod lately;
+mod movie;
 mod older;
 mod once;
 mod rendered;
 mod writing;
 
-use std::{
-    collections::HashSet,
-    io::{self, Read},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, io, ops::Range, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -23,14 +18,17 @@ use kaibo_container::{
     ts,
 };
 use kaibo_media::{Frame, Span, Timeline, Timestamp, UnixMillis};
-use kaibo_replay::{Entry, Error, Id, Listing, Picture, Recording, Segment};
+use kaibo_replay::{Entry, Error, File, Id, Listing, Picture, Recording, Segment};
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::interval,
 };
 
-pub use self::writing::start;
-use self::{lately::Lately, once::Once, rendered::Rendered, writing::tell_ready};
+use self::{lately::Lately, movie::Movies, once::Once, rendered::Rendered, writing::tell_ready};
+pub use self::{
+    movie::{Movie, Next, NoMovie},
+    writing::start,
+};
 use crate::{
     access::unix_now,
     live::{Live, Past},
@@ -61,6 +59,7 @@ pub struct Recordings {
     read: Lately<Whole>,
     inits: Once<(Id, u32), Arc<Init>>,
     ts: Once<(Id, u64), Bytes>,
+    movies: Movies,
 }
 
 /// A recording that is being written.
@@ -152,7 +151,8 @@ impl Recordings {
         });
         let disk = blocking(opened).await?;
         let (inits, ts) = (Once::new(INITS), Once::new(TS_SEGMENTS));
-        Ok(Self { disk, growing: DashMap::new(), read: Lately::default(), inits, ts })
+        let (growing, read, movies) = (DashMap::new(), Lately::default(), Movies::default());
+        Ok(Self { disk, growing, read, inits, ts, movies })
     }
 
     /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`, and what is
@@ -237,22 +237,22 @@ impl Recordings {
 
     /// The bytes of a segment.
     pub async fn segment(&self, id: &Id, segment: Segment) -> Result<Bytes, Error> {
+        self.read(id, File::Segment(segment.number), 0..segment.bytes).await
+    }
+
+    /// What is in `range` of a recorded file, which may end before. Every recorded byte comes through here.
+    pub async fn read(&self, id: &Id, file: File, range: Range<u64>) -> Result<Bytes, Error> {
         let (disk, id) = (self.disk.clone(), id.clone());
-        blocking(spawn_blocking(move || {
-            let mut bytes = Vec::with_capacity(usize::try_from(segment.bytes).unwrap_or(0));
-            disk.segment(&id, &segment)?.read_to_end(&mut bytes).map_err(unreadable)?;
-            Ok(bytes.into())
-        }))
-        .await
+        blocking(spawn_blocking(move || disk.read(&id, file, range))).await
     }
 
     /// The same as MPEG-TS, as the live window makes it: made when the first viewer asks, then shared.
     pub async fn ts_segment(&self, id: &Id, segment: Segment) -> Result<Bytes, NoTs> {
         let init = self.init(id, segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
-        let (disk, named) = (self.disk.clone(), id.clone());
-        let make = async move {
+        let make = async {
+            let bytes = self.segment(id, segment).await?;
             let made = spawn_blocking(move || {
-                let parts = disk.parts(&named, &segment, &init)?;
+                let parts = segment.parts(&bytes, &init).ok_or_else(corrupt)?;
                 let parts: Vec<_> = parts.into_iter().map(Arc::new).collect();
                 Ok(ts::segment(&init.tracks, &parts)?)
             });
@@ -275,17 +275,12 @@ impl Recordings {
                 // It has left the live window.
                 Replay::Growing(_) => Arc::new(self.read_index(id).await.map_err(Some)?),
             };
-            let (disk, id) = (self.disk.clone(), id.clone());
-            let init = blocking(spawn_blocking(move || {
-                let stored = recording.inits().iter().find(|init| init.number == number);
-                stored
-                    .map(|stored| {
-                        let tracks = Arc::new(stored.tracks.clone());
-                        Ok(Arc::new(Init { number, bytes: disk.init(&id, stored)?, tracks }))
-                    })
-                    .transpose()
-            }));
-            init.await.map_err(Some)?.ok_or(None)
+            let stored = recording.inits().iter().find(|init| init.number == number).ok_or(None)?;
+            let bytes = self.read(id, File::Init(number), 0..stored.bytes).await.map_err(Some)?;
+            match stored.is_of(&bytes) {
+                true => Ok(Arc::new(Init { number, bytes, tracks: Arc::new(stored.tracks.clone()) })),
+                false => Err(Some(corrupt())),
+            }
         };
         match self.inits.get_or_make((id.clone(), number), make).await {
             Ok(init) => Ok(Some(init)),
@@ -389,6 +384,11 @@ impl Recordings {
         }
         Ok(expired)
     }
+}
+
+/// A file does not hold what the index says.
+fn corrupt() -> Error {
+    Error::Corrupt("a recording".into())
 }
 
 fn unreadable(source: io::Error) -> Error {

@@ -192,6 +192,7 @@ impl Status {
                 hls: format!("{}/replay/{}.m3u8", at.http, self.id),
                 cover: format!("{}/replay/{}.jpg", at.http, self.id),
                 thumbnails: format!("{}/replay/{}/thumbnails.vtt", at.http, self.id),
+                mp4: ended.is_some().then(|| format!("{}/replay/{}.mp4", at.http, self.id)),
             }),
         }
     }
@@ -303,4 +304,6 @@ struct Replay {
     cover: String,
     /// WebVTT with the pictures for its seek bar, once it is final.
     thumbnails: String,
+    /// All of it as one file, once it is ready.
+    mp4: Option<String>,
 }

@@ -1,22 +1,23 @@
-//! Response bodies: nothing, bytes at hand, or a live stream.
+//! Response bodies: nothing, bytes at hand, a movie read from the disk, or a live stream.
 
 use std::{
     collections::VecDeque,
-    convert::Infallible,
+    io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use crate::output::{flv, status};
+use crate::output::{flv, mp4, status};
 
 /// What a viewer is sent. No boxing: every kind is named.
 pub enum Body {
     Empty,
     /// Slices of shared bytes, sent one after the other.
     Bytes(VecDeque<Bytes>),
+    Movie(mp4::Download),
     Flv(flv::Stream),
     Status(status::Stream),
 }
@@ -29,17 +30,17 @@ impl From<Bytes> for Body {
 
 impl hyper::body::Body for Body {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let next = match self.get_mut() {
             Self::Empty => None,
             Self::Bytes(chunks) => chunks.pop_front(),
-            Self::Flv(stream) => std::task::ready!(stream.poll_next(cx)),
-            Self::Status(stream) => std::task::ready!(stream.poll_next(cx)),
+            Self::Movie(download) => {
+                return Poll::Ready(ready!(download.poll_next(cx)).map(|bytes| bytes.map(Frame::data)));
+            }
+            Self::Flv(stream) => ready!(stream.poll_next(cx)),
+            Self::Status(stream) => ready!(stream.poll_next(cx)),
         };
         Poll::Ready(next.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -48,6 +49,7 @@ impl hyper::body::Body for Body {
         match self {
             Self::Empty => true,
             Self::Bytes(chunks) => chunks.is_empty(),
+            Self::Movie(download) => download.left() == 0,
             Self::Flv(_) | Self::Status(_) => false,
         }
     }
@@ -56,6 +58,7 @@ impl hyper::body::Body for Body {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Bytes(chunks) => SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
+            Self::Movie(download) => SizeHint::with_exact(download.left()),
             Self::Flv(_) | Self::Status(_) => SizeHint::default(),
         }
     }

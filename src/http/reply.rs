@@ -1,8 +1,9 @@
-//! Replies made of bytes at hand: types, caching, conditions, ranges.
+//! Replies whose length is known: types, caching, conditions, ranges.
 
 use std::{
     collections::VecDeque,
-    time::{Duration, SystemTime},
+    ops,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -10,6 +11,8 @@ use hyper::{
     Method, Response, StatusCode,
     header::{self, HeaderValue},
 };
+
+use kaibo_media::UnixMillis;
 
 use super::{Body, Call};
 
@@ -60,9 +63,6 @@ impl Content<'_> {
     pub fn answer(self, call: &Call) -> Response<Body> {
         let mut response = Response::new(Body::Empty);
         let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
-        headers.insert(header::CACHE_CONTROL, cache_control(self.cache));
-        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         let mut chunks = self.chunks;
         let zipped = match self.gzip {
             Some(gzip) => {
@@ -74,17 +74,94 @@ impl Content<'_> {
                 }
                 asked
             }
-            None => {
-                headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-                false
-            }
+            None => false,
         };
         let etag = match (self.etag, zipped) {
-            ("", _) => String::new(),
+            (etag @ "", _) | (etag, false) => etag.to_owned(),
             // Another encoding is another representation (RFC 9110 §8.8.3.3).
-            (etag, true) => format!("\"{etag}-gzip\""),
-            (etag, false) => format!("\"{etag}\""),
+            (etag, true) => format!("{etag}-gzip"),
         };
+        let total = chunks.iter().map(|chunk| chunk.len() as u64).sum();
+        let ranged = Ranged { kind: self.kind, cache: self.cache, etag: &etag, modified: None, total };
+        let body = |range| Body::Bytes(VecDeque::from(slice(chunks, range)));
+        match zipped {
+            true => ranged.whole(call, response, body),
+            false => ranged.answer(call, response, body),
+        }
+    }
+}
+
+/// What a reply says of its bytes, of which a stretch may be asked for.
+pub struct Ranged<'a> {
+    pub kind: &'static str,
+    pub cache: Cache,
+    /// Strong validator, without quotes; empty for none.
+    pub etag: &'a str,
+    /// When it became what it is, for good.
+    pub modified: Option<UnixMillis>,
+    /// Bytes of the whole.
+    pub total: u64,
+}
+
+impl Ranged<'_> {
+    /// Answers `call`: conditions (RFC 9110 §13), a single byte range (§14), HEAD. `response` has the headers that are
+    /// known already, `body` makes the body for a range.
+    pub fn answer(
+        self,
+        call: &Call,
+        mut response: Response<Body>,
+        body: impl FnOnce(ops::Range<u64>) -> Body,
+    ) -> Response<Body> {
+        response.headers_mut().insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        // Only a GET has ranges (§14.2).
+        let asked =
+            match *call.request.method() == Method::GET && self.is_still(call.header(header::IF_RANGE)) {
+                true => range(call.header(header::RANGE), self.total),
+                false => Range::Whole,
+            };
+        self.send(call, response, asked, body)
+    }
+
+    /// The same without ranges.
+    fn whole(
+        self,
+        call: &Call,
+        response: Response<Body>,
+        body: impl FnOnce(ops::Range<u64>) -> Body,
+    ) -> Response<Body> {
+        self.send(call, response, Range::Whole, body)
+    }
+
+    /// `if_range` speaks of these very bytes (§13.1.5).
+    fn is_still(&self, if_range: &str) -> bool {
+        if_range.is_empty() || if_range == self.quoted() || self.date().is_some_and(|date| date == if_range)
+    }
+
+    fn quoted(&self) -> String {
+        if self.etag.is_empty() { String::new() } else { format!("\"{}\"", self.etag) }
+    }
+
+    fn date(&self) -> Option<String> {
+        let since = Duration::from_millis(u64::try_from(self.modified?.0).ok()?);
+        Some(httpdate::fmt_http_date(UNIX_EPOCH.checked_add(since)?))
+    }
+
+    fn send(
+        self,
+        call: &Call,
+        mut response: Response<Body>,
+        asked: Range,
+        body: impl FnOnce(ops::Range<u64>) -> Body,
+    ) -> Response<Body> {
+        let total = self.total;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(self.kind));
+        headers.insert(header::CACHE_CONTROL, cache_control(self.cache));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        if let Some(Ok(date)) = self.date().map(|date| HeaderValue::from_str(&date)) {
+            headers.insert(header::LAST_MODIFIED, date);
+        }
+        let etag = self.quoted();
         if let (false, Ok(value)) = (etag.is_empty(), HeaderValue::from_str(&etag)) {
             headers.insert(header::ETAG, value);
             if none_match(call.header(header::IF_NONE_MATCH), &etag) {
@@ -92,36 +169,28 @@ impl Content<'_> {
                 return response;
             }
         }
-        let total: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
-        let mut length = total;
-        let if_range = call.header(header::IF_RANGE);
-        // Only a GET has ranges (§14.2).
-        let ranged = *call.request.method() == Method::GET && !zipped;
-        if ranged && (if_range.is_empty() || if_range == etag) {
-            match range(call.header(header::RANGE), total) {
-                Range::Whole => {}
-                Range::Part { first, last } => {
-                    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
-                    if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{total}")) {
-                        response.headers_mut().insert(header::CONTENT_RANGE, value);
-                    }
-                    length = last - first + 1;
-                    chunks = slice(chunks, first, length);
+        let wanted = match asked {
+            Range::Whole => 0..total,
+            Range::Part { first, last } => {
+                *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                if let Ok(value) = HeaderValue::from_str(&format!("bytes {first}-{last}/{total}")) {
+                    response.headers_mut().insert(header::CONTENT_RANGE, value);
                 }
-                Range::Outside => {
-                    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-                    // The next range may be within it: the refusal must not stand in caches for what is here.
-                    response.headers_mut().insert(header::CACHE_CONTROL, cache_control(Cache::No));
-                    if let Ok(value) = HeaderValue::from_str(&format!("bytes */{total}")) {
-                        response.headers_mut().insert(header::CONTENT_RANGE, value);
-                    }
-                    return response;
-                }
+                first..last + 1
             }
-        }
-        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            Range::Outside => {
+                *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+                // The next range may be within it: the refusal must not stand in caches for what is here.
+                response.headers_mut().insert(header::CACHE_CONTROL, cache_control(Cache::No));
+                if let Ok(value) = HeaderValue::from_str(&format!("bytes */{total}")) {
+                    response.headers_mut().insert(header::CONTENT_RANGE, value);
+                }
+                return response;
+            }
+        };
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(wanted.end - wanted.start));
         if call.request.method() != Method::HEAD {
-            *response.body_mut() = Body::Bytes(VecDeque::from(chunks));
+            *response.body_mut() = body(wanted);
         }
         response
     }
@@ -212,9 +281,9 @@ fn position(text: &str) -> Option<Option<u64>> {
     }
 }
 
-/// `length` bytes from `first` on, without copying.
-fn slice(chunks: Vec<Bytes>, first: u64, length: u64) -> Vec<Bytes> {
-    let (mut skip, mut left) = (first, length);
+/// The bytes of `range`, without copying.
+fn slice(chunks: Vec<Bytes>, range: ops::Range<u64>) -> Vec<Bytes> {
+    let (mut skip, mut left) = (range.start, range.end.saturating_sub(range.start));
     let mut kept = Vec::new();
     for chunk in chunks {
         let size = chunk.len() as u64;
@@ -270,7 +339,7 @@ mod tests {
         let chunks = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defg"), Bytes::from_static(b"h")];
         for first in 0..8u64 {
             for length in 1..=8 - first {
-                let got = slice(chunks.clone(), first, length).concat();
+                let got = slice(chunks.clone(), first..first + length).concat();
                 assert_eq!(got, b"abcdefgh"[first as usize..(first + length) as usize]);
             }
         }

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{asking, replay_url};
+use super::{asking, mp4_url, replay_url};
 use crate::{
     access::rfc3339,
     audience::{Guest, Person},
@@ -103,7 +103,7 @@ fn document(status: Option<&Status>) -> serde_json::Value {
         "hold": status.hold,
         "width": status.size.map(|size| size.0),
         "height": status.size.map(|size| size.1),
-        "replay": replay.then(|| json!({ "hls": replay_url(&status.id) })),
+        "replay": replay.then(|| json!({ "hls": replay_url(&status.id), "mp4": mp4_url(&status.id) })),
     })
 }
 

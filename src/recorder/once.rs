@@ -37,4 +37,11 @@ impl<K: PartialEq, V: Clone> Once<K, V> {
         };
         cell.get_or_try_init(|| make).await.cloned()
     }
+
+    /// Keeps the oldest no longer that is made; false where there is none.
+    pub fn forget_oldest(&self) -> bool {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = made.iter().position(|(_, cell)| cell.initialized());
+        oldest.is_some_and(|oldest| made.remove(oldest).is_some())
+    }
 }

@@ -59,6 +59,11 @@ impl Server {
         self.reaches(Phase::Closed)
     }
 
+    /// The server stops and there is no media any more: what takes long is not begun, nor gone on with.
+    pub fn is_closing(&self) -> bool {
+        *self.phase.borrow() >= Phase::Closing
+    }
+
     fn reaches(&self, wanted: Phase) -> Stopping {
         Stopping { phase: self.phase.subscribe(), wanted }
     }

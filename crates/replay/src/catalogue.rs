@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use kaibo_media::UnixMillis;
 
 use crate::{
-    Error, File, Finished, Id, Local, Meta, Recording, StoredInit, Writer,
+    Disk, DiskFile, Error, File, Finished, Id, Local, Meta, Recording, StoredInit, Writer,
     disk::open,
     fact::{self, Fact},
     recording::INDEX,
@@ -20,6 +20,8 @@ use crate::{
 
 /// What a deleted recording is called until its files are gone. The dot keeps it apart from every id.
 const DELETED: &str = ".deleted-";
+/// What the name of a frames' file ends with while it is made anew.
+const MENDED: &str = "new";
 /// Bytes at the end of an index that hold its last line, if that says that the recording is final.
 const TAIL: u64 = 4096;
 
@@ -90,6 +92,14 @@ impl Recordings {
         read().map(Bytes::from).map_err(Error::at(&path))
     }
 
+    /// Begins to write the frames' file of a final recording anew, see [`crate::Frames`].
+    pub fn mend(&self, id: &Id) -> Result<Mended, Error> {
+        let path = self.path(id, File::Frames);
+        let new = path.with_extension(MENDED);
+        let file = Local.create(&new).map_err(Error::at(&new))?;
+        Ok(Mended { file, new, path })
+    }
+
     pub(crate) fn path(&self, id: &Id, file: File) -> PathBuf {
         self.root.join(id.as_str()).join(file.name())
     }
@@ -152,6 +162,27 @@ impl Recordings {
             }
         }
         Ok(())
+    }
+}
+
+/// A frames' file that takes the place of the one before when it is whole.
+#[derive(Debug)]
+pub struct Mended {
+    file: fs::File,
+    new: PathBuf,
+    path: PathBuf,
+}
+
+impl Mended {
+    /// Appends records as they are encoded.
+    pub fn write(&mut self, records: &[u8]) -> Result<(), Error> {
+        self.file.write_all(records).map_err(Error::at(&self.new))
+    }
+
+    /// Puts it in its place.
+    pub fn finish(mut self) -> Result<(), Error> {
+        let placed = self.file.sync().and_then(|()| fs::rename(&self.new, &self.path));
+        placed.map_err(Error::at(&self.path))
     }
 }
 

@@ -118,8 +118,8 @@ pub(crate) struct Moofs {
 impl Moofs {
     /// Adds that of `part`, which ends at `end` of the segment.
     pub fn push(&mut self, part: &[u8], end: u64) {
-        match fmp4::moof(part) {
-            Some(moof) if self.bytes.len() + moof.len() <= MOST => self.bytes.extend_from_slice(moof),
+        match fmp4::measure(part) {
+            Some((moof, _)) if self.bytes.len() + moof.len() <= MOST => self.bytes.extend_from_slice(moof),
             _ => self.unknown = true,
         }
         self.ends.push((end, self.bytes.len()));

@@ -48,7 +48,7 @@ pub mod thumbnails;
 mod tracks;
 mod writer;
 
-pub use catalogue::{Entry, Recordings};
+pub use catalogue::{Entry, Mended, Recordings};
 pub use disk::{Disk, DiskFile, Local};
 pub use edit::{BadEdit, Edit, Piece, STRETCHES, Stretch};
 pub use error::Error;

@@ -3,8 +3,8 @@
 //! it then must not be held for longer than `limits.viewer_stall` either.
 
 use std::{
-    convert::Infallible,
     future::Future,
+    io,
     pin::{Pin, pin},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, ready},
@@ -70,17 +70,15 @@ impl Paced {
 
 impl hyper::body::Body for Paced {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         let paced = self.get_mut();
         paced.handed.set(None);
         while paced.rest.is_empty() {
             match ready!(Pin::new(&mut paced.body).poll_frame(cx)) {
                 Some(Ok(frame)) => paced.rest = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
             }
         }

@@ -17,7 +17,7 @@ use crate::iso::Unsupported;
 pub use crate::iso::VIDEO_TIMESCALE;
 pub use init::init;
 pub use part::{Timed, part};
-pub use read::{Entry, Fragment, Fragments, Moof, TrackRun, fragments, moof, read_moof, read_part};
+pub use read::{Entry, Fragment, Fragments, Moof, TrackRun, fragments, measure, read_moof, read_part};
 
 /// `sample_flags` (ISO/IEC 14496-12 §8.8.3.1) of a frame that depends on no other.
 const SYNC: u32 = 0x0200_0000;

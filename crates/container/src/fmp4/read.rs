@@ -132,11 +132,15 @@ pub struct Entry {
     pub composition: i32,
 }
 
-/// The bytes of the `moof` that a part begins with; none where something else stands there.
-pub fn moof(part: &[u8]) -> Option<&[u8]> {
+/// The `moof` that a part begins with, and how many bytes the part has, of which these need not be all. None where
+/// something else stands there, or not enough of it.
+pub fn measure(part: &[u8]) -> Option<(&[u8], u64)> {
     let mut file = Reader { bytes: part, at: 0 };
     file.boxed(b"moof").ok()?;
-    part.get(..file.at)
+    let moof = part.get(..file.at)?;
+    let media = file.u32().ok()?;
+    let kind: [u8; 4] = file.array().ok()?;
+    (kind == *b"mdat").then_some((moof, moof.len() as u64 + u64::from(media)))
 }
 
 /// Reads the `moof` at the start of `bytes`; more may follow it.
