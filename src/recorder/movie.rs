@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use kaibo_container::{
     fmp4,
-    mp4::{self, Builder, Shown},
+    mp4::{self, Builder, Extent, Shown},
 };
 use kaibo_media::{Timestamp, Tracks, UnixMillis};
 use kaibo_replay::{Edit, Error, File, Frames, Id, Piece, Record, Segment};
@@ -136,28 +136,28 @@ impl Movie {
     fn media(&self, mut at: u64, end: u64) -> Option<Media> {
         let extents = &self.movie.extents;
         let first = extents.partition_point(|extent| extent.at <= at).checked_sub(1)?;
-        let segment = extents.get(first)?.segment;
-        let (mut range, mut wanted) = (None::<Range<u64>>, Vec::new());
-        for (extent, next) in
-            extents.iter().enumerate().skip(first).map(|(n, extent)| (extent, extents.get(n + 1)))
+        let mut extents = extents.get(first..)?.iter().peekable();
+        let Extent { at: begin, segment, offset } = **extents.peek()?;
+        let start = offset + (at - begin);
+        let (mut range, mut wanted) = (start..start, Vec::new());
+        while let Some(extent) = extents.next()
+            && at < end
         {
             let offset = extent.offset + (at - extent.at);
-            let range = range.get_or_insert(offset..offset);
-            let near = range.end <= offset && offset - range.end <= BETWEEN && offset - range.start < PIECE;
-            if at >= end || extent.segment != segment || !near {
+            let is_near = range.end <= offset && offset - range.end <= BETWEEN && offset - start < PIECE;
+            if extent.segment != segment || !is_near {
                 break;
             }
-            let until = next.map_or(self.movie.len, |next| next.at).min(end);
-            let len = (until - at).min(PIECE - (offset - range.start));
-            let from = offset - range.start;
-            wanted.push(from as usize..(from + len) as usize);
+            let until = extents.peek().map_or(end, |next| next.at.min(end));
+            let len = (until - at).min(start + PIECE - offset);
+            wanted.push((offset - start) as usize..(offset - start + len) as usize);
             range.end = offset + len;
             at += len;
             if at < until {
                 break;
             }
         }
-        Some(Media { segment, range: range?, wanted })
+        Some(Media { segment, range, wanted })
     }
 }
 

@@ -92,6 +92,7 @@ fn a_replay_that_is_not_public_takes_a_token_and_nobody_is_told_of_it() {
         assert_eq!(status(server)["replay"], Value::Null);
         let segment = replay.replace(".m3u8", "/1.m4s");
         assert_eq!(code(server, &segment), (403, "replay_private".into()));
+        assert_eq!(code(server, &replay.replace(".m3u8", ".mp4")), (403, "replay_private".into()));
     };
     is_private(&server);
     let preview = command(&server, &ended, "preview", Value::Null).ok();
@@ -101,6 +102,10 @@ fn a_replay_that_is_not_public_takes_a_token_and_nobody_is_told_of_it() {
     let segment = server.get(&format!("/replay/{segment}"));
     assert_eq!(segment.status, 200);
     assert!(segment.header("cache-control").starts_with("private"), "{}", segment.header("cache-control"));
+
+    let file = server.get(&path(&preview["replay"]).replace(".m3u8?", ".mp4?"));
+    assert_eq!((file.status, &file.body[4..8]), (200, &b"ftyp"[..]));
+    assert!(file.header("cache-control").starts_with("private"), "{}", file.header("cache-control"));
 
     // Once it is known to nobody but the store.
     server.terminate();

@@ -16,6 +16,7 @@ mod hold;
 mod hostile;
 mod keys;
 mod low_latency;
+mod mp4;
 mod outputs;
 mod qualities;
 mod reload;

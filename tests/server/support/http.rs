@@ -29,6 +29,11 @@ pub fn get(url: &str, headers: &[(&str, &str)]) -> Reply {
     try_get(url, headers).unwrap_or_else(|error| panic!("GET {url}: {error}"))
 }
 
+pub fn head(url: &str) -> Reply {
+    let reply = agent(Some(Duration::from_secs(15))).head(url).call().and_then(read);
+    reply.unwrap_or_else(|error| panic!("HEAD {url}: {error}"))
+}
+
 /// As [`get`], for a server that may be away.
 pub fn try_get(url: &str, headers: &[(&str, &str)]) -> Result<Reply, ureq::Error> {
     let request = agent(Some(Duration::from_secs(15))).get(url);
