@@ -310,8 +310,13 @@ impl Step {
 /// What `edit` shows of `segments`, with what has to be decoded before it.
 fn steps(segments: &[Segment], edit: &Edit) -> Vec<Step> {
     let (mut steps, mut is_first) = (Vec::new(), true);
-    for Piece { segment, from, to, joint } in edit.pieces(segments) {
-        if (joint || std::mem::take(&mut is_first)) && !segment.independent {
+    for Piece { segment, mut from, to, joint } in edit.pieces(segments) {
+        let is_first = std::mem::take(&mut is_first);
+        // A clip begins with its picture; a replay with whatever was sent first, be it sound.
+        if is_first && *edit != Edit::default() {
+            from = from.or(Some(segment.start));
+        }
+        if (joint || is_first) && !segment.independent {
             let step = |segment| Step { segment, from: None, to: None, joint: false, leads: true };
             steps.extend(leads(segments, &segment).into_iter().map(step));
         }
