@@ -171,8 +171,34 @@ impl<F: DiskFile> FramesFile<F> {
 
     pub fn sync(&mut self) {
         if let Some(file) = &mut self.file {
+            let cut = if self.torn { file.set_len(self.len) } else { Ok(()) };
             // What a power loss takes is made anew.
-            let _unsure = file.sync();
+            let _unsure = cut.and_then(|()| file.sync());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_of_a_record_and_no_damaged_one_is_read() {
+        let record = Record { number: 7, bytes: 99, moofs: b"moofs of some parts".to_vec() };
+        let encoded = record.encode();
+        let read = |bytes: &[u8]| {
+            let mut frames = Frames::default();
+            frames.feed(bytes);
+            frames.record()
+        };
+        assert_eq!(read(&encoded), Ok(Some(record)));
+        for torn in 0..encoded.len() {
+            assert_eq!(read(&encoded[..torn]), Ok(None));
+        }
+        for at in 0..encoded.len() {
+            let mut damaged = encoded.clone();
+            damaged[at] ^= 1;
+            assert!(!matches!(read(&damaged), Ok(Some(_))), "byte {at}");
         }
     }
 }

@@ -21,7 +21,7 @@ use kaibo_media::{
     AudioCodec, AudioTrack, Frame, Item, Run, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec,
     VideoTrack,
 };
-use kaibo_replay::{Error, File, Id, Meta, Recordings, Segment, Writer};
+use kaibo_replay::{Error, File, Frames, Id, Meta, Recordings, Segment, Writer};
 
 const PART_TARGET: Span = Span::from_millis(500);
 
@@ -334,7 +334,6 @@ fn links_are_not_followed() {
     let secret = root.path().join("secret");
     fs::write(&secret, "secret").unwrap();
     let recordings = finished(&root.path().join("media"), "b-1", 9);
-    let found = recordings.open(&id("b-1")).unwrap();
     let file = root.path().join("media/b-1/1.m4s");
     fs::remove_file(&file).unwrap();
     symlink(&secret, &file).unwrap();
@@ -411,8 +410,8 @@ fn only_finished_recordings_expire() {
     drop(open);
 }
 
-#[test]
-fn recorded_segments_are_whole_fragmented_mp4_wherever_the_writer_was_killed() {
+/// The cuts of 14 s of sound.
+fn of_sound() -> Vec<Cut> {
     let tracks = Arc::new(Tracks { video: None, audio: Some(aac()) });
     let mut segmenter = Segmenter::new(Config::default(), Resume::default());
     let mut cuts = Vec::new();
@@ -430,7 +429,12 @@ fn recorded_segments_are_whole_fragmented_mp4_wherever_the_writer_was_killed() {
         segmenter.push(&Item::Frame(Arc::new(frame)), &mut cuts);
     }
     segmenter.push(&Item::Break, &mut cuts);
+    cuts
+}
 
+#[test]
+fn recorded_segments_are_whole_fragmented_mp4_wherever_the_writer_was_killed() {
+    let cuts = of_sound();
     let root = tempfile::tempdir().unwrap();
     let recordings = Recordings::new(root.path()).unwrap();
     for written in (0..=cuts.len()).step_by(3) {
@@ -514,5 +518,62 @@ fn a_recording_whose_first_line_was_never_written_begins_anew() {
         recordings.create(&id(name), meta()).unwrap();
         assert!(recordings.open(&id(name)).unwrap().segments().is_empty());
         assert!(matches!(recordings.create(&id(name), meta()), Err(Error::Exists(_))), "it has begun");
+    }
+}
+
+#[test]
+fn where_frames_lie_is_told_of_every_segment_that_was_not_torn() {
+    let cuts = of_sound();
+    let root = tempfile::tempdir().unwrap();
+    let recordings = Recordings::new(root.path()).unwrap();
+    for killed in (1..cuts.len()).step_by(7) {
+        let id = id(&format!("b-{killed}"));
+        let mut writer = recordings.create(&id, meta()).unwrap();
+        for cut in &cuts[..killed] {
+            writer.write(cut).unwrap();
+        }
+        drop(writer);
+        // A power loss takes some of it.
+        let path = root.path().join(id.as_str()).join(File::Frames.name());
+        let kept = fs::read(&path).unwrap();
+        fs::write(&path, &kept[..kept.len() * (killed % 5) / 4 % (kept.len() + 1)]).unwrap();
+
+        let mut writer = recordings.reopen(&id, UnixMillis(1)).unwrap();
+        for cut in &cuts[killed..] {
+            writer.write(cut).unwrap();
+        }
+        let next = cuts[killed..].iter().find_map(|cut| match cut {
+            Cut::Begin(head) => Some(head.number),
+            _ => None,
+        });
+        writer.finish("stopped", UnixMillis(2)).unwrap();
+
+        let found = recordings.open(&id).unwrap();
+        let bytes = recordings.read(&id, File::Frames, 0..u64::MAX).unwrap();
+        let mut frames = Frames::default();
+        let mut told = Vec::new();
+        for piece in bytes.chunks(100) {
+            frames.feed(piece);
+            while let Some(record) = frames.record().unwrap() {
+                let segment = found.segments().iter().find(|segment| record.is_of(segment)).unwrap();
+                let mut moofs = Vec::new();
+                let bytes = bytes_of(&recordings, &id, segment);
+                let mut rest = &bytes[..];
+                while let Some((moof, len)) = fmp4::measure(rest) {
+                    moofs.extend_from_slice(moof);
+                    rest = &rest[len as usize..];
+                }
+                assert_eq!(record.moofs, moofs);
+                told.push(record.number);
+            }
+        }
+        assert_eq!(frames.whole(), bytes.len() as u64, "nothing torn is left in the middle");
+        let after: Vec<u64> = found
+            .segments()
+            .iter()
+            .map(|s| s.number)
+            .filter(|n| next.is_some_and(|next| *n >= next))
+            .collect();
+        assert!(told.ends_with(&after), "{told:?} after {killed} cuts, {after:?}");
     }
 }
