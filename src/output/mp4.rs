@@ -124,12 +124,10 @@ impl Download {
                 return Poll::Ready(Some(Err(io::Error::other("the server is stopping"))));
             }
             self.read_on();
-            let Some(reading) = &mut self.reading else {
-                if self.ready.is_empty() {
-                    return Poll::Ready(None);
-                }
+            if !self.ready.is_empty() {
                 continue;
-            };
+            }
+            let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
             let read = ready!(Pin::new(reading).poll(cx));
             self.reading = None;
             match read {
@@ -147,21 +145,21 @@ impl Download {
 
     /// Asks for the next piece, if none is on its way.
     fn read_on(&mut self) {
-        if self.reading.is_some() {
-            return;
-        }
-        match self.movie.next(self.at, self.end) {
-            Some(Next::Head(bytes)) => {
-                self.at += bytes.len() as u64;
-                self.ready.push_back(bytes);
+        while self.reading.is_none() {
+            match self.movie.next(self.at, self.end) {
+                // These are shared bytes, so all of a head may wait here.
+                Some(Next::Head(bytes)) => {
+                    self.at += bytes.len() as u64;
+                    self.ready.push_back(bytes);
+                }
+                Some(Next::Media(media)) => {
+                    self.at += media.len();
+                    let (server, movie) = (self.server.clone(), self.movie.clone());
+                    let read = async move { server.recordings.media(&movie.id, &media).await };
+                    self.reading = Some(tokio::spawn(read));
+                }
+                None => return,
             }
-            Some(Next::Media(media)) => {
-                self.at += media.len();
-                let (server, movie) = (self.server.clone(), self.movie.clone());
-                let read = async move { server.recordings.media(&movie.id, &media).await };
-                self.reading = Some(tokio::spawn(read));
-            }
-            None => {}
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use bytes::Bytes;
 use kaibo_container::{
     fmp4,
-    mp4::{self, Builder, Extent, Shown},
+    mp4::{self, Builder, Extent, Place, Shown},
 };
 use kaibo_media::{Timestamp, Tracks, UnixMillis};
 use kaibo_replay::{Edit, Error, File, Frames, Id, Piece, Record, Segment};
@@ -87,7 +87,7 @@ pub enum NoMovie {
 
 /// The next bytes of a movie.
 pub enum Next {
-    /// Of its head.
+    /// Of what is in memory.
     Head(Bytes),
     /// Of its media.
     Media(Media),
@@ -130,22 +130,32 @@ impl Movie {
             }
             start += len;
         }
-        self.media(at, end).map(Next::Media)
+        let extents = &self.movie.extents;
+        let extents = extents.get(extents.partition_point(|extent| extent.at <= at).checked_sub(1)?..)?;
+        let Extent { at: begin, place } = *extents.first()?;
+        match place {
+            Place::Sets(sets) => {
+                let bytes = self.movie.sets.get(sets)?;
+                let wanted = (at - begin) as usize..(end - begin).min(bytes.len() as u64) as usize;
+                Some(Next::Head(bytes.slice(wanted)))
+            }
+            Place::Recorded { segment, offset } => {
+                Some(Next::Media(self.media(extents, (segment, offset + (at - begin)), at, end)))
+            }
+        }
     }
 
-    fn media(&self, mut at: u64, end: u64) -> Option<Media> {
-        let extents = &self.movie.extents;
-        let first = extents.partition_point(|extent| extent.at <= at).checked_sub(1)?;
-        let mut extents = extents.get(first..)?.iter().peekable();
-        let Extent { at: begin, segment, offset } = **extents.peek()?;
-        let start = offset + (at - begin);
+    /// What is to be read from `start` of `segment` on, which stands at `at` in the first of `extents`.
+    fn media(&self, extents: &[Extent], (segment, start): (u64, u64), mut at: u64, end: u64) -> Media {
+        let mut extents = extents.iter().peekable();
         let (mut range, mut wanted) = (start..start, Vec::new());
         while let Some(extent) = extents.next()
             && at < end
         {
-            let offset = extent.offset + (at - extent.at);
+            let Place::Recorded { segment: other, offset } = extent.place else { break };
+            let offset = offset + (at - extent.at);
             let is_near = range.end <= offset && offset - range.end <= BETWEEN && offset - start < PIECE;
-            if extent.segment != segment || !is_near {
+            if other != segment || !is_near {
                 break;
             }
             let until = extents.peek().map_or(end, |next| next.at.min(end));
@@ -157,7 +167,7 @@ impl Movie {
                 break;
             }
         }
-        Some(Media { segment, range, wanted })
+        Media { segment, range, wanted }
     }
 }
 

@@ -49,10 +49,12 @@ fn as_the_playlist(ended: &Value, file: &Path) {
     let joints = playlist.segments.iter().filter(|segment| segment.tagged).count();
     for track in ["v", "a"] {
         let (listed, got) = (probe::packets(hls, track), probe::packets(file, track));
-        let bytes = |packets: &[probe::Packet]| -> Vec<String> {
-            packets.iter().map(|packet| packet.md5.clone()).collect()
-        };
-        assert_eq!(bytes(&got), bytes(&listed), "the packets of {track}");
+        assert_eq!(got.len(), listed.len(), "the packets of {track}");
+        for (got, listed) in got.iter().zip(&listed) {
+            // Before keyframes their parameters are repeated where they change.
+            let repeated = joints > 0 && track == "v" && got.keyframe && got.size > listed.size;
+            assert!(got.md5 == listed.md5 || repeated, "{got:?} {listed:?}");
+        }
         assert!(got.is_sorted_by(|a, b| a.dts < b.dts), "decoding times of {track}");
         let last = got.iter().map(|packet| packet.pts).fold(0.0, f64::max);
         let sum = playlist.segments.iter().map(|segment| segment.duration as f64).sum::<f64>() / 1e6;
@@ -60,6 +62,7 @@ fn as_the_playlist(ended: &Value, file: &Path) {
         assert!(off.abs() < 0.1 * (joints + 1) as f64, "{track} is {off} s longer than the playlist");
     }
     assert_eq!(probe::decoding_complaints(file), "");
+    assert_eq!(probe::decoded(file), probe::decoded(hls), "decoded pictures");
     assert_eq!(probe::complaints(file), "");
 }
 

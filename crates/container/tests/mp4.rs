@@ -6,7 +6,7 @@ mod fmp4_streams;
 use std::sync::Arc;
 
 use fmp4_streams::*;
-use kaibo_container::mp4::{Builder, Error, Movie, Shown};
+use kaibo_container::mp4::{Builder, Error, Movie, Place, Shown};
 use kaibo_media::{AudioTrack, Span, Timestamp, Tracks, VideoCodec};
 use proptest::prelude::*;
 use shiguredo_mp4::{
@@ -155,18 +155,29 @@ impl Read {
         let stbl = &self.track(id).mdia_box.minf_box.stbl_box;
         let table = SampleTableAccessor::new(stbl).unwrap();
         let read = |sample: shiguredo_mp4::aux::SampleAccessor<'_, _>| {
-            let at = sample.data_offset();
+            // Parameter sets may stand before it.
+            let extents = &self.movie.extents;
+            let first = extents.partition_point(|extent| extent.at <= sample.data_offset()) - 1;
+            let sets = match extents[first].place {
+                Place::Sets(sets) => self.movie.sets[sets].len() as u32,
+                Place::Recorded { .. } => 0,
+            };
+            let at = sample.data_offset() + u64::from(sets);
             let extent = self.movie.extents.partition_point(|extent| extent.at <= at) - 1;
             let next = self.movie.extents.get(extent + 1).map_or(self.movie.len, |next| next.at);
             let extent = self.movie.extents[extent];
-            assert!(at + u64::from(sample.data_size()) <= next, "a frame lies in one place");
+            assert!(at + u64::from(sample.data_size() - sets) <= next, "a frame lies in one place");
+            let place = match extent.place {
+                Place::Recorded { segment, offset } => (segment, offset + at - extent.at),
+                Place::Sets(_) => panic!("parameter sets without their frame"),
+            };
             let frame = Frame {
                 dts: sample.timestamp() as i64,
                 composition: sample.composition_time_offset().unwrap_or(0) as i32,
                 duration: sample.duration(),
-                size: sample.data_size(),
+                size: sample.data_size() - sets,
                 sync: sample.is_sync_sample(),
-                place: (extent.segment, extent.offset + at - extent.at),
+                place,
             };
             (frame, sample.chunk().sample_entry_index())
         };

@@ -93,6 +93,19 @@ pub fn complaints(source: impl AsRef<OsStr>) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
+/// The checksum of each decoded picture, all of them brought to one size.
+pub fn decoded(source: impl AsRef<OsStr>) -> Vec<String> {
+    let output = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-i"])
+        .arg(source)
+        .args(["-an", "-vf", "scale=320:180", "-fps_mode", "passthrough", "-f", "framemd5", "-"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let sums = text.lines().filter(|line| !line.starts_with('#'));
+    sums.filter_map(|line| line.rsplit(',').next()).map(|sum| sum.trim().to_owned()).collect()
+}
+
 /// What ffmpeg complains about when it decodes all of `source`. Every frame keeps its own time: on a grid of the frame
 /// rate two frames that are 33 ms apart may fall together.
 pub fn decoding_complaints(source: impl AsRef<OsStr>) -> String {

@@ -8,6 +8,11 @@
 //! before it; everything else of the stretch keeps its distance from that. Edit lists say what tables can't: that a
 //! track begins later than the other, that decoding begins before the first picture is due (reordered pictures), and
 //! what in front of a cut is decoded and not shown.
+//!
+//! **Parameters that change** are one more sample entry. Chromium knows only one of them and gives up at a picture of
+//! the other, so where there are several the parameter sets also stand before each keyframe, as the only bytes that
+//! were not recorded. (Sample entries of these kinds should hold them alone, ISO/IEC 14496-15 §5.4.2; no player that
+//! was tried minds.)
 
 mod edits;
 mod head;
@@ -18,7 +23,7 @@ mod track;
 use std::ops::Range;
 
 use bytes::Bytes;
-use kaibo_media::{Span, Timestamp, TrackId, Tracks};
+use kaibo_media::{Span, Timestamp, TrackId, Tracks, VideoTrack};
 
 use self::{
     stretch::{Found, Stretch},
@@ -82,10 +87,22 @@ pub enum Error {
 pub struct Extent {
     /// Where it begins in the movie.
     pub at: u64,
-    /// Number of the segment that holds it.
-    pub segment: u64,
-    /// Where it begins in that.
-    pub offset: u64,
+    /// What holds it.
+    pub place: Place,
+}
+
+/// What holds a stretch of the movie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A segment.
+    Recorded {
+        /// Its number.
+        segment: u64,
+        /// Where in it the stretch begins.
+        offset: u64,
+    },
+    /// All of one of [`Movie::sets`].
+    Sets(usize),
 }
 
 /// A movie that is nowhere in one piece.
@@ -95,6 +112,8 @@ pub struct Movie {
     pub head: Vec<Bytes>,
     /// Where the media is, in order. The first begins where the head ends.
     pub extents: Vec<Extent>,
+    /// Parameter sets, as they stand before keyframes.
+    pub sets: Vec<Bytes>,
     /// Bytes of the whole.
     pub len: u64,
     /// How long it lasts.
@@ -121,13 +140,22 @@ pub struct Builder {
     extents: Vec<Extent>,
     /// Where the bytes of the newest one end, and in which segment.
     reached: Option<(u64, u64)>,
+    /// Keyframes need their parameter sets beside them.
+    repeats: bool,
+    sets: Vec<Bytes>,
+    /// Which of them is needed now.
+    needed: Option<usize>,
 }
 
 impl Builder {
     /// For segments that have `tracks`.
     pub fn new<'t>(tracks: impl IntoIterator<Item = &'t Tracks>) -> Self {
-        let audio = tracks.into_iter().filter_map(|tracks| tracks.audio.as_ref());
+        let tracks: Vec<_> = tracks.into_iter().collect();
+        let audio = tracks.iter().filter_map(|tracks| tracks.audio.as_ref());
         let audio = stretch::common_scale(audio.map(|audio| audio.sample_rate));
+        let mut configs = tracks.iter().filter_map(|tracks| tracks.video.as_ref()).map(|video| &video.config);
+        let first = configs.next();
+        let repeats = configs.any(|config| Some(config) != first);
         Self {
             video: Track::new(VIDEO_TIMESCALE),
             audio: Track::new(audio),
@@ -139,6 +167,9 @@ impl Builder {
             media: 0,
             extents: Vec::new(),
             reached: None,
+            repeats,
+            sets: Vec::new(),
+            needed: None,
         }
     }
 
@@ -193,7 +224,8 @@ impl Builder {
         for extent in &mut extents {
             extent.at += head.len();
         }
-        Ok(Movie { len: head.len() + self.media, head: head.into_pieces(), extents, duration })
+        let (len, sets) = (head.len() + self.media, self.sets);
+        Ok(Movie { len, head: head.into_pieces(), extents, sets, duration })
     }
 
     fn add(&mut self, stretch: &Stretch, found: &Found, to: Option<Timestamp>) -> Result<(), Error> {
@@ -250,6 +282,7 @@ impl Builder {
         };
         track.chunk(self.media, entries.len() as u32);
         let scale = track.timescale;
+        let needed = self.needed.filter(|_| is_video);
         let convert = |ticks: i64| match run.timescale == scale {
             true => ticks,
             false => Span::from_scale(ticks, run.timescale).in_scale(scale),
@@ -257,28 +290,62 @@ impl Builder {
         let shift = stretch.shift.in_scale(scale);
         let skipped = run.entries.get(..kept.start).unwrap_or_default();
         let mut dts = skipped.iter().fold(run.first, |dts, entry| dts.saturating_add(entry.duration.into()));
+        let ((segment, mut offset), mut len) = (place, 0);
         for entry in entries {
+            let sets = match needed.filter(|_| entry.sync) {
+                Some(sets) => {
+                    self.place((segment, offset), len);
+                    (offset, len) = (offset + len, 0);
+                    self.place_sets(sets)
+                }
+                None => 0,
+            };
             let sample = Sample {
                 dts: convert(dts).saturating_add(shift),
                 composition: i64::from(entry.composition),
                 duration: convert(entry.duration.into()),
-                size: entry.size,
+                size: entry.size.saturating_add(sets),
                 sync: entry.sync,
             };
-            track.push(sample, window);
+            if is_video { &mut self.video } else { &mut self.audio }.push(sample, window);
             dts = dts.saturating_add(entry.duration.into());
+            len += u64::from(entry.size);
         }
-        self.place(place, sizes(Some(entries)));
+        self.place((segment, offset), len);
         Ok(())
+    }
+
+    /// The next bytes of media are parameter sets; how many bytes.
+    fn place_sets(&mut self, sets: usize) -> u32 {
+        // At most what `describe` has put there.
+        let len = self.sets.get(sets).map_or(0, |sets| sets.len() as u32);
+        self.extents.push(Extent { at: self.media, place: Place::Sets(sets) });
+        self.reached = None;
+        self.media += u64::from(len);
+        len
     }
 
     /// The next `len` bytes of media lie at `place`: a segment, and where in it.
     fn place(&mut self, (segment, offset): (u64, u64), len: u64) {
+        if len == 0 {
+            return;
+        }
         if self.reached != Some((segment, offset)) {
-            self.extents.push(Extent { at: self.media, segment, offset });
+            self.extents.push(Extent { at: self.media, place: Place::Recorded { segment, offset } });
         }
         self.reached = Some((segment, offset + len));
         self.media += len;
+    }
+
+    /// Which of the parameter sets are those of `video`; none in codecs that have none beside their frames.
+    fn sets_of(&mut self, video: &VideoTrack) -> Option<usize> {
+        let units = video.parameter_sets().ok().filter(|units| !units.is_empty())?;
+        let bytes = with_lengths(&units);
+        let known = self.sets.iter().position(|known| *known == bytes);
+        Some(known.unwrap_or_else(|| {
+            self.sets.push(bytes);
+            self.sets.len() - 1
+        }))
     }
 
     fn describe(&mut self, tracks: &Tracks) -> Result<(), Error> {
@@ -290,6 +357,7 @@ impl Builder {
             let mut bytes = Vec::new();
             entry.write(&mut bytes);
             self.video.describe(bytes, entry.size);
+            self.needed = self.repeats.then(|| self.sets_of(video)).flatten();
         }
         if let Some(audio) = &tracks.audio {
             let mut bytes = Vec::new();
@@ -299,6 +367,17 @@ impl Builder {
         self.tracks = tracks.clone();
         Ok(())
     }
+}
+
+/// The bytes of `units` as they stand in a frame: each behind its length.
+fn with_lengths(units: &[Bytes]) -> Bytes {
+    let mut out = Vec::new();
+    for unit in units {
+        // A decoder configuration is far below 4 GiB, see `VideoEntry::new`.
+        out.extend_from_slice(&(unit.len() as u32).to_be_bytes());
+        out.extend_from_slice(unit);
+    }
+    out.into()
 }
 
 fn unsupported(what: Unsupported) -> Error {
