@@ -1,6 +1,10 @@
 //! Progressive MP4 of recordings: its head is computed once, its media is sent from the segments where it lies.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::{HashMap, hash_map},
+    ops::Range,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use kaibo_container::{
@@ -228,10 +232,9 @@ impl Recordings {
     ) -> Result<Option<mp4::Movie>, NoMovie> {
         let mut inits: HashMap<u32, Arc<Tracks>> = HashMap::new();
         for step in steps {
-            let number = step.segment.init;
-            if !inits.contains_key(&number) {
-                let init = self.init(id, number).await?.ok_or_else(corrupt)?;
-                inits.insert(number, init.tracks.clone());
+            if let hash_map::Entry::Vacant(missing) = inits.entry(step.segment.init) {
+                let init = self.init(id, *missing.key()).await?.ok_or_else(corrupt)?;
+                missing.insert(init.tracks.clone());
             }
         }
         let mut builder = Builder::new(inits.values().map(|tracks| &**tracks));
