@@ -78,16 +78,14 @@ impl Recordings {
     /// The keyframe that a segment begins with, as far as it begins with one; of sound alone some frame. Reads no more of the
     /// file than its first part.
     pub fn opening(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Option<Frame>, Error> {
-        let path = self.segment_path(id, segment);
-        let (mut bytes, mut most) = (Vec::new(), PART);
-        let mut file = self.segment(id, segment)?;
-        let part = loop {
-            let wanted = most.saturating_sub(bytes.len() as u64);
-            let read = (&mut file).take(wanted).read_to_end(&mut bytes).map_err(Error::at(&path))?;
+        let (file, mut most) = (File::Segment(segment.number), PART);
+        let (bytes, part) = loop {
+            let wanted = most.min(segment.bytes);
+            let bytes = self.read(id, file, 0..wanted)?;
             match read_part(&bytes, &init.tracks) {
-                Ok(part) => break part,
-                Err(fmp4::Error::Torn { .. }) if read as u64 == wanted => most = most.saturating_mul(4),
-                Err(_) => return Err(Error::Corrupt(path)),
+                Ok(part) => break (bytes, part),
+                Err(fmp4::Error::Torn { .. }) if wanted < segment.bytes => most = most.saturating_mul(4),
+                Err(_) => return Err(Error::Corrupt(self.path(id, file))),
             }
         };
         let opening = part.samples.iter().find(|sample| sample.keyframe);
