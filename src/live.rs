@@ -174,9 +174,9 @@ impl Live {
         self.ingest().owner() == Some(epoch)
     }
 
-    /// Takes a sample that arrived at `now`: to show it, if its publisher is the one whose media is public.
-    pub fn push(&self, epoch: Epoch, sample: Sample, now: UnixMillis) {
-        self.ingest().push(epoch, sample, now);
+    /// Takes samples that arrived at `now`: to show them, if their publisher is the one whose media is public.
+    pub fn push(&self, epoch: Epoch, samples: impl Iterator<Item = Sample>, now: UnixMillis) {
+        self.ingest().push(epoch, samples, now);
     }
 
     /// The push of `epoch` is gone, so there is nothing more to be said of it.

@@ -133,17 +133,16 @@ impl Publisher {
             Err(error) if error.is_fatal() => return Err(error),
             Err(error) => self.fault(&error),
         }
-        for sample in self.samples.drain(..) {
-            let live = self.push.broadcast.live();
+        if let Some(entry) = self.samples.iter().find(|sample| is_entry(sample)) {
             // Of sound alone every packet is a place to begin at.
             let lately = self.told_at.is_some_and(|at| at.elapsed() < TELL_AGAIN);
-            let again = !lately || sample.packet.track == TrackId::Video;
-            if is_entry(&sample) && again && !live.is_open_for(self.push.epoch) {
+            let again = !lately || entry.packet.track == TrackId::Video;
+            if again && !self.push.broadcast.live().is_open_for(self.push.epoch) {
                 self.told_at = Some(Instant::now());
                 self.push.keyframe().await;
             }
-            live.push(self.push.epoch, sample, UnixMillis(now.0));
         }
+        self.push.broadcast.live().push(self.push.epoch, self.samples.drain(..), UnixMillis(now.0));
         Ok(())
     }
 

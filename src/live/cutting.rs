@@ -7,8 +7,8 @@ use std::{
 
 use kaibo_container::{segment::Cut, segmenter::Segmenter};
 use kaibo_hub::{Entry, Next, Publisher, Start};
-use kaibo_media::Item;
-use tokio::time::timeout;
+use kaibo_media::{Item, Span};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Live, Shown};
 use crate::packager::Queued;
@@ -53,6 +53,7 @@ impl Live {
     pub(super) async fn cut(self: Arc<Self>, mut segmenter: Segmenter, recorded: Publisher<Recorded>) {
         let mut frames = self.frames.cursor(Start::Oldest);
         let (mut batch, mut cuts, mut number, mut run) = (Vec::new(), Vec::new(), 0, None);
+        let mut shown_at = Instant::now();
         loop {
             match frames.next(&mut batch).await {
                 Next::Entries => {
@@ -86,16 +87,28 @@ impl Live {
             if !cuts.is_empty() {
                 self.wait_for_recorder(number).await;
                 self.show(&cuts);
+                shown_at = Instant::now();
                 cuts.clear();
             }
         }
         // Without a reason the broadcast goes on when the server is back.
         let ended = self.end_reason().is_some();
+        drop(recorded);
+        if ended {
+            self.let_last_part_be_taken(shown_at).await;
+        }
         let mut window = self.window();
         if ended {
             window.end();
         }
         self.shown.send_replace(Arc::new(Shown::new(window.view(), !ended)));
+    }
+
+    /// hls.js (1.7.4) loads no further part of the last segment once a list says that it is the last: it would never
+    /// come to the end. So the list ends when the next part, if there were one, would be due.
+    async fn let_last_part_be_taken(&self, shown_at: Instant) {
+        let part = self.window().view().part_target().map_or(0, Span::as_millis);
+        sleep_until(shown_at + Duration::from_millis(part.unsigned_abs())).await;
     }
 
     /// What viewers have seen must be there after a restart: a number that is given twice is served stale by every

@@ -6,7 +6,7 @@ use std::{
 };
 
 use kaibo_hold::{Filler, Keeper};
-use kaibo_media::{Edge, Frame, Item, Span, Timestamp, UnixMillis};
+use kaibo_media::{Edge, Frame, Item, Span, Timestamp, TrackId, UnixMillis};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Live, ingest::Ingest};
@@ -30,6 +30,8 @@ pub struct Hold {
     longest: Duration,
     segment: Span,
     now: Option<Holding>,
+    /// Of a picture that is no longer held, until the first frames of the publisher that is back are there.
+    last: Option<Filler>,
     /// Counts the times that a picture was held.
     count: u64,
     metrics: Arc<Metrics>,
@@ -58,9 +60,16 @@ impl Hold {
             longest: if longest.is_zero() { Duration::MAX } else { longest },
             segment: Span::from_millis(settings.segment.as_millis()),
             now: None,
+            last: None,
             count: 0,
             metrics,
         }
+    }
+
+    fn stop(&mut self) {
+        let Some(Holding { filler, .. }) = self.now.take() else { return };
+        self.metrics.holding.dec();
+        self.last = Some(filler);
     }
 }
 
@@ -118,9 +127,11 @@ impl Ingest {
         let Some(Holding { filler, from, since }) = &mut self.hold.now else { return false };
         let held = since.elapsed();
         let millis = i64::try_from(held.as_millis()).unwrap_or(i64::MAX);
-        filler.fill(*from + Span::from_millis(millis), &mut self.made);
+        let mut frames = Vec::new();
+        filler.fill(*from + Span::from_millis(millis), &mut frames);
         self.timeline.filled(filler.edge());
-        self.show_filler();
+        self.note_end();
+        self.show_filler(frames);
         let go_on = held < self.hold.longest;
         if !go_on {
             self.let_go();
@@ -130,20 +141,43 @@ impl Ingest {
 
     /// Holds the picture no longer.
     pub fn let_go(&mut self) {
-        let Some(Holding { mut filler, .. }) = self.hold.now.take() else { return };
-        self.hold.metrics.holding.dec();
-        filler.finish(&mut self.made);
-        self.timeline.filled(filler.edge());
-        self.show_filler();
-        if let Some(frames) = &self.frames {
-            frames.push(Queued(Item::Break));
+        self.hold.stop();
+        self.finish_hold();
+        if self.hold.last.take().is_some() {
+            self.show_break();
         }
     }
 
-    /// It is no media of a publisher: nothing is to be said of its health.
-    fn show_filler(&mut self) {
+    /// Holds the picture no longer, for the publisher is back; [`Ingest::finish_hold`] and [`Ingest::join_hold`] follow
+    /// with its first frames.
+    pub fn stop_hold(&mut self) {
+        self.hold.stop();
+    }
+
+    /// Ends the last segment of a picture that is no longer held. A run may begin behind it now.
+    pub fn finish_hold(&mut self) {
+        let Some(filler) = &mut self.hold.last else { return };
+        let mut frames = Vec::new();
+        filler.finish(&mut frames);
+        self.timeline.filled(filler.edge());
         self.note_end();
-        for frame in self.made.drain(..) {
+        self.show_filler(frames);
+    }
+
+    /// Joins it to the frames just made, with which the publisher is back.
+    pub fn join_hold(&mut self) {
+        let Some(mut filler) = self.hold.last.take() else { return };
+        let mut silence = Vec::new();
+        if let Some(sound) = self.made.iter().find(|frame| frame.track == TrackId::Audio) {
+            filler.silence_until(sound.dts, &mut silence);
+        }
+        self.show_filler(silence);
+        self.show_break();
+    }
+
+    /// It is no media of a publisher: nothing is to be said of its health.
+    fn show_filler(&self, filler: Vec<Frame>) {
+        for frame in filler {
             if let Some(frames) = &self.frames {
                 frames.push(Queued(Item::Frame(Arc::new(frame))));
             }

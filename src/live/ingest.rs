@@ -94,7 +94,7 @@ impl Ingest {
 
     /// See [`super::Live::open`].
     pub fn open(&mut self, epoch: Epoch) {
-        self.let_go();
+        self.stop_hold();
         self.open = Some(epoch);
         self.opening = true;
         self.unseen = None;
@@ -107,12 +107,25 @@ impl Ingest {
     }
 
     /// See [`super::Live::push`].
-    pub fn push(&mut self, epoch: Epoch, sample: Sample, now: UnixMillis) {
+    pub fn push(&mut self, epoch: Epoch, samples: impl Iterator<Item = Sample>, now: UnixMillis) {
         if self.open != Some(epoch) {
-            return self.look_at(epoch, sample, now);
-        }
-        if self.opening && !(is_entry(&sample) && self.has_place(&sample, now)) {
+            samples.for_each(|sample| self.look_at(epoch, sample, now));
             return;
+        }
+        samples.for_each(|sample| self.take(sample, now));
+        self.metrics.ingest_frames.inc_by(self.made.len() as u64);
+        self.publish(now);
+    }
+
+    fn take(&mut self, sample: Sample, now: UnixMillis) {
+        if self.opening {
+            if !is_entry(&sample) {
+                return;
+            }
+            self.finish_hold();
+            if !self.has_place(&sample, now) {
+                return;
+            }
         }
         (self.opening, self.newest) = (false, now);
         let (track, input_ms) = (sample.packet.track, sample.packet.time_ms);
@@ -123,8 +136,6 @@ impl Ingest {
         if let Some(group) = &self.group {
             group.note(self.timeline.mark(track, input_ms, now), self.timeline.end());
         }
-        self.metrics.ingest_frames.inc_by(self.made.len() as u64);
-        self.publish(now);
     }
 
     /// See [`super::Live::forget_unseen`].
@@ -136,15 +147,17 @@ impl Ingest {
     /// was one.
     pub fn break_run(&mut self) -> Option<Span> {
         self.open.take()?;
+        if self.opening {
+            // It was back without a frame.
+            self.let_go();
+        }
         let now = UnixMillis(unix_now().0);
         self.timeline.end_run(now, &mut self.made);
         self.publish(now);
         self.note_end();
         // Nothing is pushed, so there is nothing to be said of its health.
         self.health = Health::new();
-        if let Some(frames) = &self.frames {
-            frames.push(Queued(Item::Break));
-        }
+        self.show_break();
         Some(Span::from_millis(now.0.saturating_sub(self.newest.0)))
     }
 
@@ -189,6 +202,13 @@ impl Ingest {
         Some((preview, unseen.tracks.clone()))
     }
 
+    /// What is half-packaged is to be closed.
+    pub(super) fn show_break(&self) {
+        if let Some(frames) = &self.frames {
+            frames.push(Queued(Item::Break));
+        }
+    }
+
     /// Without a publisher its media has come to where it is now.
     pub(super) fn note_end(&self) {
         if let Some(group) = &self.group {
@@ -229,6 +249,9 @@ impl Ingest {
     }
 
     fn publish(&mut self, now: UnixMillis) {
+        if !self.made.is_empty() {
+            self.join_hold();
+        }
         for frame in self.made.drain(..) {
             self.health.record(&frame, now);
             self.hold.keeper.note(&frame);

@@ -116,6 +116,37 @@ fn sound_alone_goes_on_in_silence() {
 }
 
 #[test]
+fn no_hole_is_in_the_sound_where_the_encoder_is_back() {
+    const FRAME: f64 = 1024.0 / 44_100.0;
+    let server = Kaibo::start(CONFIG);
+    let mut encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    server.wait_for_state("room", "live", seconds(10));
+    let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
+    fmp4.wait_for_segment(2);
+    // In browsers a hole of more than a frame costs all pictures up to the next keyframe.
+    for clip in [clip::long(), clip::late_sound()] {
+        encoder.kill9();
+        server.wait_for_state("room", "interrupted", seconds(2));
+        let last = *fmp4.seen().segments.last_key_value().unwrap().0;
+        fmp4.wait_for_segment(last + 2);
+        encoder = push::ffmpeg(&clip, &server.push_url("room"));
+        server.wait_for_state("room", "live", seconds(5));
+        let last = *fmp4.seen().segments.last_key_value().unwrap().0;
+        fmp4.wait_for_segment(last + 3);
+    }
+    encoder.quit();
+    let seen = fmp4.wait_for_end();
+    assert_eq!(seen.discontinuities().len(), 2);
+    let file = server.scratch("seen.mp4");
+    fs::write(&file, seen.joined()).unwrap();
+    for pair in probe::packets(&file, "a").windows(2) {
+        let step = pair[1].dts - pair[0].dts;
+        assert!(step > FRAME - 1e-4 && step < 2.0 * FRAME, "{step} s between two frames at {}", pair[1].dts);
+    }
+    assert_eq!(probe::decoding_complaints(&file), "");
+}
+
+#[test]
 fn a_picture_is_not_held_longer_than_is_wanted() {
     let server = Kaibo::start("hls.segment = \"1s\"\nhls.hold_max = \"1s\"\nflv.hold = \"1s\"");
     let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));

@@ -20,7 +20,7 @@ const LEAST_PER_SEGMENT: i64 = 2;
 const SHARE: u64 = 2;
 
 /// Sound and picture are made from where the other ends, if that is further behind than this: one of them has paused
-/// long before the publisher went away.
+/// long before the publisher went away. Nor does silence fill more before a publisher's first sound.
 const MOST_APART: Span = Span::from_millis(1000);
 
 /// A picture that can be held.
@@ -114,6 +114,18 @@ impl Filler {
         }
         if let Some(last) = frames.get_mut(before..) {
             last.sort_by_key(|frame| frame.dts);
+        }
+    }
+
+    /// Appends the silence that is still missing before the publisher's first sound at `sound`, which may come later
+    /// than its first picture: where sound is missing for longer than a frame, browsers drop pictures up to the next
+    /// keyframe. A hole of more than [`MOST_APART`] stays.
+    pub fn silence_until(&mut self, sound: Timestamp, frames: &mut Vec<Frame>) {
+        if self.sound.as_ref().is_some_and(|silence| sound - silence.next() > MOST_APART) {
+            return;
+        }
+        while self.sound.as_ref().is_some_and(|silence| silence.end() <= sound) {
+            self.sound(frames);
         }
     }
 

@@ -114,6 +114,34 @@ fn sound_goes_on_upon_its_grid() {
 }
 
 #[test]
+fn silence_reaches_to_the_first_sound_of_the_encoder_that_is_back() {
+    const FRAME: Span = Span::from_scale(1024, 44_100);
+    let tracks = tracks(true, Some("1210"));
+    let mut keeper = Keeper::default();
+    keeper.note(&frame(&tracks, TrackId::Video, 0, &idr(&[0x55; 40])));
+    // Sound begins with the picture, within its first frame, long behind it, and so late that it is none of a joint.
+    for (late_ms, filled) in [(0, true), (23, true), (640, true), (5000, false)] {
+        let mut filler = keeper.filler(edge(1000, 1010), Span::from_millis(2000)).unwrap();
+        let mut frames = Vec::new();
+        filler.fill(Timestamp::from_millis(2350), &mut frames);
+        filler.finish(&mut frames);
+        let sound = filler.edge().picture + Span::from_millis(late_ms);
+        let before = frames.len();
+        filler.silence_until(sound, &mut frames);
+        assert!(frames[before..].iter().all(|frame| frame.track == TrackId::Audio && frame.filler));
+        let sounds = of(&frames, TrackId::Audio);
+        assert!(
+            sounds
+                .windows(2)
+                .all(|pair| ((pair[1].dts - pair[0].dts) - FRAME).abs() < Span::from_scale(1, 44_100))
+        );
+        let hole = sound - (sounds.last().unwrap().dts + FRAME);
+        assert!(hole >= Span::ZERO, "{late_ms}: silence and sound at once");
+        assert_eq!(hole < FRAME, filled, "{late_ms}: {hole:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_held_is_not() {
     let none = |frames: &[Frame]| {
         let mut keeper = Keeper::default();

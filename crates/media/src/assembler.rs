@@ -27,8 +27,6 @@ const CHANGE_MS: u64 = 10_000;
 const GONE_MS: i64 = 10_000;
 /// Most that one packet counts towards [`GONE_MS`], in ms: a jump of the clock is no silence.
 const STEP_MS: i64 = 1000;
-/// Audio that is late by more than this at the start does not share the video's clock, in ms of media time.
-const LATE_MS: i64 = 3000;
 
 /// Why something that a publisher sent is of no use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -171,7 +169,8 @@ impl Assembler {
         self.video.frame(packet).map_err(|cause| AssemblyError::Frame { time_ms, cause })
     }
 
-    /// Before the stream begins: with its first video keyframe, or with audio if no video is in sight.
+    /// Before the stream begins: with its first video keyframe and the first audio behind it, or with either if the
+    /// other is not in sight.
     fn open(&mut self, packet: Packet, now_ms: u64, samples: &mut Vec<Sample>) {
         let Some(opening) = &mut self.opening else { return };
         match packet.track {
@@ -194,7 +193,7 @@ impl Assembler {
         let waited =
             opening.first_usable.is_some_and(|first| now_ms.saturating_sub(first) >= SECOND_TRACK_MS);
         let decided = if opening.keyframe {
-            opening.audio || waited || opening.is_full()
+            opening.sounding || waited || opening.is_full()
         } else {
             opening.first_video.is_none() && opening.audio && waited
         };
@@ -256,8 +255,8 @@ impl Assembler {
     fn audio_fits(&mut self, packet: &Packet, now_ms: u64) -> bool {
         let Some(audio) = self.audio.clone() else { return false };
         if let Some(began_at) = self.began_at {
-            if (-LATE_MS..0).contains(&wire_distance(began_at, packet.time_ms)) {
-                return false; // older than the first picture
+            if opening::is_older(began_at, packet.time_ms) {
+                return false;
             }
             self.began_at = None;
         }

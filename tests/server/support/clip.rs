@@ -21,6 +21,12 @@ pub fn long_smaller() -> PathBuf {
     clip("smaller.flv", &[SMALLER, SOUND, &["-t", "40"], X264, AAC].concat())
 }
 
+/// As [`long`], with sound that begins 0.3 s behind the picture, as that of a microphone which is slow to open.
+pub fn late_sound() -> PathBuf {
+    let late: &[&str] = &["-itsoffset", "0.3"];
+    clip("late-sound.flv", &[PICTURE, late, SOUND, &["-t", "40"], X264, AAC].concat())
+}
+
 pub fn video_only() -> PathBuf {
     clip("video-only.flv", &[PICTURE, &["-t", "6"], X264].concat())
 }

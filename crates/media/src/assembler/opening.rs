@@ -9,6 +9,9 @@ const MAX_PACKETS: usize = 1100;
 /// Bytes held at most: 1 s at 50 Mbit/s and one largest message of 8 MiB.
 const MAX_BYTES: usize = 16 << 20;
 
+/// Audio that is late by more than this at the start does not share the video's clock, in ms of media time.
+const LATE_MS: i64 = 3000;
+
 /// The queue in front of the first keyframe, or behind it while another track may still come.
 #[derive(Debug, Default)]
 pub(super) struct Opening {
@@ -22,6 +25,8 @@ pub(super) struct Opening {
     pub first_usable: Option<u64>,
     /// Audio came that can be played.
     pub audio: bool,
+    /// Some of it is waiting that belongs to the keyframe or to what follows: where the sound begins is known.
+    pub sounding: bool,
     /// The front is a video keyframe.
     pub keyframe: bool,
 }
@@ -41,10 +46,13 @@ impl Opening {
         self.bytes = self.packets.iter().map(|packet| packet.data.len()).sum::<usize>() + keyframe.data.len();
         self.packets.push_front(keyframe);
         self.keyframe = true;
+        self.sounding = self.packets.iter().any(|packet| packet.track == TrackId::Audio);
     }
 
     pub(super) fn push(&mut self, packet: Packet) {
         self.bytes += packet.data.len();
+        self.sounding |= packet.track == TrackId::Audio
+            && self.keyframe_ms().is_some_and(|began_at| !is_older(began_at, packet.time_ms));
         self.packets.push_back(packet);
         // Without a keyframe the oldest sound is of no use: it would be dropped at the keyframe.
         while !self.keyframe && self.is_full() {
@@ -59,7 +67,16 @@ impl Opening {
 
     /// The queued packets, and the time of the keyframe among them.
     pub(super) fn into_packets(self) -> (Option<u32>, VecDeque<Packet>) {
-        let keyframe = self.packets.front().filter(|front| front.track == TrackId::Video);
-        (keyframe.map(|keyframe| keyframe.time_ms), self.packets)
+        (self.keyframe_ms(), self.packets)
     }
+
+    fn keyframe_ms(&self) -> Option<u32> {
+        let keyframe = self.packets.front().filter(|front| front.track == TrackId::Video);
+        keyframe.map(|keyframe| keyframe.time_ms)
+    }
+}
+
+/// Audio at `time_ms` is older than the first picture, at `began_at`.
+pub(super) fn is_older(began_at: u32, time_ms: u32) -> bool {
+    (-LATE_MS..0).contains(&wire_distance(began_at, time_ms))
 }

@@ -126,6 +126,23 @@ fn sound_that_runs_ahead_or_lags_keeps_what_belongs_to_the_pictures() {
 }
 
 #[test]
+fn a_stream_begins_with_the_first_sound_behind_its_first_picture() {
+    let mut session = Session::new().headers();
+    for input in [sound(950), sound(973), picture(990, true)] {
+        session.push(input).unwrap();
+        assert!(session.samples.is_empty(), "where the sound begins is not known");
+    }
+    session.push(sound(996)).unwrap();
+    assert_eq!((session.times(TrackId::Video), session.times(TrackId::Audio)), (vec![990], vec![996]));
+
+    // Its sound is over: nothing is waited for that doesn't come.
+    let mut session = Session::new().headers();
+    session.push(sound(950)).unwrap();
+    session.run(true, false, 1960, 3000);
+    assert_eq!((session.times(TrackId::Video)[0], session.tracks()), (2000, vec![(true, true)]));
+}
+
+#[test]
 fn the_start_across_a_wrap_of_the_clock_is_no_exception() {
     let mut session = Session::new().headers();
     session.push(sound(u32::MAX - 10)).unwrap();
