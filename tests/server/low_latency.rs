@@ -70,6 +70,28 @@ fn whoever_waits_is_answered_when_the_part_comes() {
 }
 
 #[test]
+fn the_last_part_is_listed_before_the_end_is() {
+    let server = Kaibo::start("hls.segment = \"1s\"");
+    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    server.wait_for_state("room", "live", seconds(10));
+    let url = hls::media_playlist(&server, "/live/room.m3u8");
+    let mut checker = Checker::default();
+    let mut before = checker.observe(&http::get(&url, &[]).text()).unwrap();
+    encoder.quit();
+    loop {
+        let (msn, part) = place(&hint(&before));
+        let text = http::get(&format!("{url}?_HLS_msn={msn}&_HLS_part={part}"), &[]).text();
+        let playlist = checker.observe(&text).unwrap();
+        let newest = |playlist: &Playlist| playlist.parts.last_key_value().map(|(at, _)| *at);
+        if playlist.ended {
+            assert_eq!(newest(&playlist), newest(&before), "hls.js loads nothing that comes with the end");
+            break;
+        }
+        before = playlist;
+    }
+}
+
+#[test]
 fn mistakes_are_told_and_plain_lists_have_no_directives() {
     let server = Kaibo::start("hls.segment = \"1s\"\nhls.hold = \"idle\"");
     let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
