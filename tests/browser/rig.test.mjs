@@ -59,6 +59,18 @@ describe('the verdict', () => {
     assert.deepEqual(player([[20_000, 24_000]]).why, ['stall before']);
   });
 
+  it('takes the age of new pictures only, of a player that is far behind', () => {
+    const late = { to: 140_000, ...marks };
+    const seen = watched(late);
+    // It comes to the new pictures 40 s late, after the last one was made.
+    for (const look of seen.looks) {
+      const made = look.at - 40_000;
+      look.clock = made > marks.cut && made < marks.back ? marks.cut : Math.min(made, marks.stop);
+    }
+    const verdict = judge(seen, { ...marks, end: 140_000 });
+    assert.deepEqual([verdict.recovery, verdict.after], [40_000, 40_000]);
+  });
+
   it('counts no short hiccup as a stall', () => {
     assert.equal(stalls(watched({ to: 30_000, still: [[15_000, 15_500]], ...marks }).looks, 30_000).length, 0);
     assert.equal(ages(watched({ to: 30_000, ...marks }).looks, 0, 30_000).length, 200);

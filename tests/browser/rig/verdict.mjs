@@ -66,7 +66,7 @@ export function judge({ looks, events }, { cut, back, stop, end }) {
     lostAtCut: cut - Math.max(...pictures.filter((look) => look.clock <= cut).map((look) => look.clock)),
     backStall: longest(all, back - 1000, back + JOINT_MS),
     recovery: fresh ? fresh.at - back : null,
-    after: percentile(ages(looks, stop - 10_000, stop), 0.5),
+    after: fresh ? percentile(ages(looks, ...lately(fresh.at, stop)), 0.5) : undefined,
     missing: stop - shownTo,
     jumps: jumps(looks),
     fatal,
@@ -91,6 +91,9 @@ export function judge({ looks, events }, { cut, back, stop, end }) {
   verdict.passed = verdict.why.length === 0;
   return verdict;
 }
+
+/** The last 10 s before `stop` in which there were new pictures, from `fresh` on; the first 10 s of a player that sees none so soon. */
+const lately = (fresh, stop) => (fresh < stop ? [Math.max(fresh, stop - 10_000), stop] : [fresh, fresh + 10_000]);
 
 /** Times that jumped by more than half a second against the clock on the wall. */
 function jumps(looks) {
