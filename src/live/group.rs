@@ -73,7 +73,8 @@ impl Member {
         let newest = others.filter_map(|(_, other)| other.mark).max_by_key(|mark| mark.arrived);
         let behind = |end: Timestamp| {
             let early = Timestamp::from_millis(end.as_millis()) < end;
-            Place { at: Timestamp::from_millis(end.as_millis() + i64::from(early)), wall: now }
+            let at = Timestamp::from_millis(end.as_millis() + i64::from(early));
+            Place { at, wall: timeline.wall_of_next_run(at, now) }
         };
         let place = match newest {
             None => {

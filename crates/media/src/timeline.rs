@@ -27,6 +27,9 @@ const MAX_COMPOSITION_MS: i64 = 5000;
 const USUAL_COMPOSITION_MS: i64 = 1000;
 /// Duration of a picture until two are seen, in ms.
 const FIRST_STEP_MS: i64 = 40;
+/// How far the wall clock of a run may be off the time at which its first frame arrived, so that it goes on where it was,
+/// in ms: encoders send in a burst what they held back while they connected, so it is ahead by then.
+const WALL_OFF_MS: u64 = 5000;
 /// Longest duration taken from the distance of two pictures, in ms.
 const LONGEST_STEP_MS: i64 = 1000;
 
@@ -67,6 +70,8 @@ pub struct Timeline {
     floor: Timestamp,
     /// Where the next run is to begin, if it can.
     wanted: Option<Place>,
+    /// Frames were made since the last one of a publisher: viewers have seen the wall clock go on.
+    filled: bool,
     begun: bool,
     video: Video,
     audio: Audio,
@@ -160,6 +165,14 @@ impl Timeline {
         self.run
     }
 
+    /// The wall clock at `at`, where a run is to begin whose first frame arrives at `now`. Behind frames that were made
+    /// meanwhile it goes on: Shaka (5.2) takes the place of a segment from it, and leaves segments out when it has
+    /// jumped.
+    pub fn wall_of_next_run(&self, at: Timestamp, now: UnixMillis) -> UnixMillis {
+        let gone_on = self.run.wall_at(at);
+        if self.filled && gone_on.0.abs_diff(now.0) <= WALL_OFF_MS { gone_on } else { now }
+    }
+
     /// Where the last frame ends; a run that begins now begins here.
     pub fn end(&self) -> Timestamp {
         let video = self.video.last.map(|last| last + self.video.step());
@@ -184,6 +197,7 @@ impl Timeline {
 
     /// Such frames were made up to `edge`.
     pub fn filled(&mut self, edge: Edge) {
+        self.filled = true;
         self.floor = self.floor.max(edge.picture).max(edge.sound);
         self.video.shown = self.video.shown.max(Some(edge.shown - self.video.step()));
     }
@@ -301,10 +315,12 @@ impl Timeline {
     fn next_run(&mut self, delay: Span, wanted: Option<Place>, now: UnixMillis) -> Timestamp {
         let end = self.end_shown(delay);
         let early = Timestamp::from_millis(end.as_millis()) < end;
-        let behind = Place { at: Timestamp::from_millis(end.as_millis() + i64::from(early)), wall: now };
+        let at = Timestamp::from_millis(end.as_millis() + i64::from(early));
+        let behind = Place { at, wall: self.wall_of_next_run(at, now) };
         let Place { at: start, wall } = wanted.filter(|place| place.at >= end).unwrap_or(behind);
         self.run = Run { number: self.next_run, start, wall };
         self.next_run = self.next_run.saturating_add(1);
+        self.filled = false;
         self.floor = start;
         start
     }

@@ -380,9 +380,17 @@ fn what_is_made_meanwhile_stands_between_the_last_frame_and_the_next_publisher()
 
     let until = edge.picture + Span::from_millis(60_000);
     timeline.filled(Edge { picture: until, shown: until, sound: until, ..edge });
+    // The encoder had held back 0.7 s while it connected; the wall clock that viewers have seen goes on all the same.
+    let due = first.runs()[0].wall_at(until);
+    for (off, wall) in [(0, due), (-700, due), (5001, due + Span::from_millis(5001))] {
+        assert_eq!(timeline.wall_of_next_run(until, due + Span::from_millis(off)), wall);
+    }
     timeline.begin_run();
     let second = Played::go_on(&mut timeline, Stream::new(true, true, 0, 5000));
     assert_eq!((second.runs()[0].number, second.runs()[0].start), (1, until));
+
+    let later = UnixMillis(second.runs()[0].wall.0 + 9);
+    assert_eq!(timeline.wall_of_next_run(until, later), later, "nothing was made");
 
     let anew = timeline.edge_of_next_run(UnixMillis(99));
     assert_eq!((anew.run.number, anew.run.wall, anew.run.start), (2, UnixMillis(99), anew.picture));
