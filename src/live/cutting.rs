@@ -105,7 +105,8 @@ impl Live {
     }
 
     /// hls.js (1.7.4) loads no further part of the last segment once a list says that it is the last: it would never
-    /// come to the end. So the list ends when the next part, if there were one, would be due.
+    /// come to the end. So the list ends when the next part, if there were one, would be due. It is not announced: for
+    /// Shaka (5.2) an announced part that doesn't come is a fatal error.
     async fn let_last_part_be_taken(&self, shown_at: Instant) {
         let part = self.window().view().part_target().map_or(0, Span::as_millis);
         sleep_until(shown_at + Duration::from_millis(part.unsigned_abs())).await;
@@ -130,6 +131,9 @@ impl Live {
     /// always what comes.
     fn show(&self, cuts: &[Cut]) {
         let mut window = self.window();
+        if self.end_reason().is_some() {
+            window.announce_nothing();
+        }
         for cut in cuts {
             if let Err(error) = window.apply_recorded(cut, |segment| self.is_kept(segment)) {
                 tracing::error!(%error, "a cut was left out of the live window");

@@ -31,6 +31,8 @@ pub struct View {
     /// Number of the first segment whose parts may be listed.
     pub(crate) parts_from: u64,
     pub(crate) independent: bool,
+    /// Nothing follows what is there.
+    pub(crate) last: bool,
     pub(crate) ended: bool,
 }
 
@@ -68,7 +70,7 @@ impl View {
         let part_target = self.part_target.filter(|_| format == Format::Fmp4);
         let low_latency = part_target.map(|part_target| LowLatency {
             part_target,
-            hint: (!self.ended).then_some((self.position.segment, self.position.parts)),
+            hint: (!self.last).then_some((self.position.segment, self.position.parts)),
             skipped: if delta { self.skippable(target_duration.saturating_mul(SKIP_BOUNDARY)) } else { 0 },
             reports,
         });

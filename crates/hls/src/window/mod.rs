@@ -84,6 +84,8 @@ pub struct Window {
     /// Every segment ever listed began with a keyframe. Once this is lost, `EXT-X-INDEPENDENT-SEGMENTS` does not come
     /// back: a tag that comes and goes is an edit that RFC 8216 §6.2.1 does not allow.
     independent: bool,
+    /// See [`Window::announce_nothing`].
+    last: bool,
     ended: bool,
     /// The complete segments that are listed, for [`Window::view`].
     listed: Arc<[Arc<Segment>]>,
@@ -109,6 +111,7 @@ impl Window {
             due: None,
             discontinuity: config.discontinuity,
             independent: config.independent,
+            last: false,
             ended: false,
             listed: Arc::default(),
         }
@@ -148,6 +151,11 @@ impl Window {
             Cut::End(end) => self.complete(end, recorded)?,
         }
         Ok(())
+    }
+
+    /// Nothing follows what is there: no part is announced any more.
+    pub fn announce_nothing(&mut self) {
+        self.last = true;
     }
 
     /// The broadcast has ended: `EXT-X-ENDLIST`. A segment that is not complete is dropped.
@@ -240,6 +248,7 @@ impl Window {
             part_target: self.part_target,
             parts_from: self.config.parts_from,
             independent: self.independent,
+            last: self.last || self.ended,
             ended: self.ended,
         }
     }

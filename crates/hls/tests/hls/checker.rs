@@ -174,6 +174,10 @@ fn low_latency_follows(old: &Playlist, new: &Playlist) -> Result<(), String> {
     {
         ensure(*hint == part.uri, || format!("L5: {hint} was announced, {} came", part.uri))?;
     }
+    let announces = |playlist: &Playlist| playlist.low_latency.as_ref().is_none_or(|low| low.hint.is_some());
+    ensure(announces(old) || (now == before && !announces(new)), || {
+        "L5: something came that was not announced".into()
+    })?;
     for segment in &old.segments {
         let (was, is) = (has_parts(old, segment.number), has_parts(new, segment.number));
         ensure(was || !is, || format!("L3: parts of segment {} came back", segment.number))?;
@@ -203,7 +207,9 @@ fn low_latency(playlist: &Playlist) -> Result<(), String> {
     ensure(decimal(control("CAN-SKIP-UNTIL")?)? >= 6_000_000 * playlist.target_duration, || {
         "L2: CAN-SKIP-UNTIL is too short".into()
     })?;
-    ensure(low.hint.is_some() != playlist.ended, || "L5: no hint, or one at the end".into())?;
+    ensure(low.hint.is_none() || !playlist.ended, || "L5: a hint at the end".into())?;
+    // None before the end either, once nothing follows but the end.
+    ensure(low.hint.is_some() || playlist.open.is_none(), || "L5: no hint".into())?;
     let hinted_is_listed = playlist.parts.values().any(|part| Some(&part.uri) == low.hint.as_ref());
     ensure(!hinted_is_listed, || "L5: the hint names a listed part".into())?;
     let uris: BTreeSet<_> = playlist.parts.values().map(|part| &part.uri).collect();

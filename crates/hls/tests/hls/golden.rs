@@ -298,6 +298,8 @@ fn low_latency() {
          10.m4s\n";
     assert!(delta.starts_with(head), "{delta}");
 
+    broadcast.window.announce_nothing();
+    assert!(broadcast.playlist(FMP4).ends_with("15.m4s\n"), "no hint at what never comes");
     broadcast.window.end();
     assert!(broadcast.playlist(FMP4).ends_with("15.m4s\n#EXT-X-ENDLIST\n"), "no hint");
     assert!(!broadcast.playlist(Wanted { format: Format::Ts, delta: true, ..FMP4 }).contains("PART"));
