@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kaibo_broadcast::Epoch;
+use kaibo_container::{flv::Flv, ts};
 use kaibo_hub::Publisher;
 use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, TrackId, Tracks, UnixMillis};
 
@@ -61,6 +62,16 @@ pub fn is_entry(sample: &Sample) -> bool {
         TrackId::Video => sample.packet.keyframe,
         TrackId::Audio => sample.tracks.video.is_none(),
         TrackId::Data => false,
+    }
+}
+
+/// Whoever asks for it is told as well.
+fn tell_what_is_left_out(tracks: &Tracks) {
+    if let Err(error) = ts::carries(tracks) {
+        tracing::info!(%error, "nobody can watch this as MPEG-TS");
+    }
+    if let Err(error) = Flv::default().carries(tracks) {
+        tracing::info!(%error, "nobody can watch this as FLV");
     }
 }
 
@@ -131,6 +142,7 @@ impl Ingest {
         let (track, input_ms) = (sample.packet.track, sample.packet.time_ms);
         if !self.tracks.as_ref().is_some_and(|known| Arc::ptr_eq(known, &sample.tracks)) {
             self.tracks = Some(sample.tracks.clone());
+            tell_what_is_left_out(&sample.tracks);
         }
         self.timeline.push(sample, now, &mut self.made);
         if let Some(group) = &self.group {

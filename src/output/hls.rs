@@ -67,6 +67,7 @@ pub async fn multivariant(
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
     }
+    carried(live, format)?;
     let id = broadcast.id();
     if let Some(shift) = shift {
         let (id, replay) = recorded::of(call, &app, id).await?.ok_or_else(recorded::not_recorded)?;
@@ -156,6 +157,7 @@ async fn playlist(
     if !live.has_segment_within(FIRST_SEGMENT).await {
         return Err(no_segment_yet());
     }
+    carried(live, format)?;
     let now = live.shown();
     // TS has no parts, and after the end there is nothing to wait for.
     let directives = match format {
@@ -245,6 +247,14 @@ async fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Res
             let (id, replay) = recording(call, broadcast).await?;
             Past { id: &id, replay: &replay }.ts_segment(call, number).await
         }
+    }
+}
+
+/// A list of segments that are all refused is refused.
+fn carried(live: &Live, format: Format) -> Result<(), Problem> {
+    match (format, live.tracks()) {
+        (Format::Ts, Some(tracks)) => ts::carries(&tracks).map_err(|error| not_carried(&error)),
+        _ => Ok(()),
     }
 }
 

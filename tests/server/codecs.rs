@@ -102,4 +102,10 @@ fn av1_with_opus_plays() {
     assert!(flv.contains("Video: av1") && flv.contains("320x180") && flv.contains("Audio: opus"), "{flv}");
     let way_in = server.get("/live/room.m3u8").text();
     assert!(way_in.contains("av01.") && way_in.contains("opus"), "{way_in}");
+
+    let refused = server.get("/live/room/ts.m3u8");
+    assert_eq!(refused.status, 415);
+    let why = "AV1 is not supported in MPEG-TS";
+    assert!(refused.text().contains("codec_not_carried") && refused.text().contains(why));
+    assert!(server.log().contains(why));
 }
