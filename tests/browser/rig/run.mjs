@@ -24,9 +24,8 @@ export const LISTS = {
 /** Whether a player reads a list in that way at all. */
 export function fits(player, list) {
   if (player === 'mpegts') return list === 'flv';
-  if (list === 'flv') return player === 'ffmpeg';
-  // ffmpeg knows nothing of parts.
-  return list !== 'll' || player !== 'ffmpeg';
+  // ffmpeg, which knows nothing of parts, reads the low-latency list as a plain one.
+  return list !== 'flv' || player === 'ffmpeg';
 }
 
 /** The media playlist behind `way`, or null while there is none. */
