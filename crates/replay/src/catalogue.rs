@@ -64,6 +64,11 @@ impl Recordings {
         self.root.join(id.as_str())
     }
 
+    /// Bytes that may still be written to its disk.
+    pub fn free(&self) -> Result<u64, Error> {
+        Local.free(&self.root).map_err(Error::at(&self.root))
+    }
+
     /// There is something on the disk under this name.
     pub fn contains(&self, id: &Id) -> bool {
         fs::symlink_metadata(self.root.join(id.as_str())).is_ok()

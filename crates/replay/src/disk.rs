@@ -22,6 +22,9 @@ pub trait Disk {
 
     /// Makes the names in a folder outlive a power loss.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
+    /// Bytes that may still be written where `path` is.
+    fn free(&self, path: &Path) -> io::Result<u64>;
 }
 
 /// A file open for appending.
@@ -59,6 +62,12 @@ impl Disk for Local {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn free(&self, path: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(path)?;
+        // What is set aside for root is not for us.
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
     }
 }
 

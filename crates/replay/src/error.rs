@@ -48,6 +48,14 @@ pub enum Error {
         /// The newest one before.
         after: u64,
     },
+    /// So little room is left that it is kept for everything else.
+    #[error("{left} bytes are left on the disk, of which {kept} are kept free")]
+    Low {
+        /// Bytes.
+        left: u64,
+        /// Bytes, see [`crate::Writer::keep_free`].
+        kept: u64,
+    },
     /// The bound on segments per recording is reached.
     #[error("more than {0} segments in one recording")]
     TooLong(usize),

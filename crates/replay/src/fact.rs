@@ -39,6 +39,13 @@ pub struct Loss {
     pub why: String,
 }
 
+impl Loss {
+    /// The fault alone, without the file that it happened to: where our folders are is nobody's business.
+    pub fn reason(&self) -> &str {
+        self.why.rsplit(": ").next().unwrap_or_default()
+    }
+}
+
 /// What is known of a recording that is final.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finished {

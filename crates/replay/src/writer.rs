@@ -19,6 +19,10 @@ use crate::{
     recording::{INDEX, init_file, segment_file},
 };
 
+/// Losses that a writer remembers. A disk that is full again and again makes one for each segment; all of them stand in
+/// the index.
+const LOSSES: usize = 100;
+
 /// Writes one recording, cut by cut.
 ///
 /// Whatever fails is lost, reported once and marked in the index; the writer stays usable, and the next segment
@@ -38,8 +42,12 @@ pub struct Writer<D: Disk = Local> {
     end: Timestamp,
     /// Files were made whose names a power loss would take.
     new_names: bool,
+    /// Bytes that the disk is to keep free.
+    kept_free: u64,
     /// What is being lost, or was and the disk does not know it yet.
     loss: Option<Loss>,
+    /// Every loss so far, for those who ask; see [`Writer::losses`].
+    losses: Vec<Loss>,
     /// The index has a line about [`Writer::loss`]: it is over once that line is synced.
     loss_told: bool,
     truncated: bool,
@@ -126,7 +134,7 @@ impl<D: Disk> Writer<D> {
         recording: &Recording,
     ) -> Self {
         let resume = recording.resume();
-        Self {
+        let mut writer = Self {
             disk,
             dir,
             index,
@@ -137,11 +145,24 @@ impl<D: Disk> Writer<D> {
             next_init: resume.next_init,
             end: recording.end,
             new_names: false,
+            kept_free: 0,
             loss: None,
+            losses: recording.losses.clone(),
             loss_told: false,
             truncated: !recording.losses.is_empty() || recording.shown_unrecorded(),
             finished: false,
+        };
+        if recording.shown_unrecorded() {
+            // The process ended within a loss, before its line.
+            let from = recording.segments.last().map_or(Timestamp::ZERO, Segment::end);
+            writer.lose_because(from, "the disk did not take it, until the server ended".to_owned());
         }
+        writer
+    }
+
+    /// A segment begins only if this many bytes are free on its disk. None at first.
+    pub fn keep_free(&mut self, bytes: u64) {
+        self.kept_free = bytes;
     }
 
     /// The segments so far, for whoever plays the recording while it grows.
@@ -152,6 +173,11 @@ impl<D: Disk> Writer<D> {
     /// What is being lost right now, if anything: where it began and why.
     pub fn losing(&self) -> Option<&Loss> {
         self.loss.as_ref().filter(|_| !self.loss_told)
+    }
+
+    /// What was not recorded so far, in order; what is being lost has no end yet. At most [`LOSSES`], the newest.
+    pub fn losses(&self) -> &[Loss] {
+        &self.losses
     }
 
     /// Writes the next cut. A part is in the operating system's hands when this returns, a segment that ends is on
@@ -258,6 +284,12 @@ impl<D: Disk> Writer<D> {
         }
         if self.listing.read(<[Segment]>::len) >= listing::MOST {
             return Err(Error::TooLong(listing::MOST));
+        }
+        // A disk that can't say how full it is may still take something.
+        if let Ok(left) = self.disk.free(&self.dir)
+            && left < self.kept_free
+        {
+            return Err(Error::Low { left, kept: self.kept_free });
         }
         if head.init.number >= self.next_init {
             self.init(&head.init)?;
@@ -393,8 +425,24 @@ impl<D: Disk> Writer<D> {
 
     /// A loss that begins before the one before it is over goes on with that.
     fn lose_because(&mut self, from: Timestamp, why: String) {
-        self.loss.get_or_insert(Loss { from, until: None, why });
+        if self.loss.is_none() {
+            // Of the segment that came after the last one nothing was written: that loss was not over.
+            let joined = self.losses.last().filter(|last| last.until == Some(from)).map(|last| last.from);
+            self.loss = Some(Loss { from: joined.unwrap_or(from), until: None, why });
+        }
         self.loss_told = false;
+        self.list_loss(None);
+    }
+
+    /// Lists what is being lost, or was until `until`.
+    fn list_loss(&mut self, until: Option<Timestamp>) {
+        let Some(Loss { from, why, .. }) = self.loss.clone() else { return };
+        self.losses.retain(|known| known.from != from);
+        if until.is_none_or(|until| from < until) {
+            self.losses.push(Loss { from, until, why });
+            let surplus = self.losses.len().saturating_sub(LOSSES);
+            self.losses.drain(..surplus);
+        }
     }
 
     /// Puts into the index what was lost until `until`.
@@ -405,6 +453,7 @@ impl<D: Disk> Writer<D> {
             self.index.append(&Fact::Lost(Loss { until: Some(until), ..loss.clone() }))?;
             self.truncated = true;
         }
+        self.list_loss(Some(until));
         self.loss_told = true;
         Ok(())
     }

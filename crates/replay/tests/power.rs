@@ -10,7 +10,7 @@ use bench::{BadDisk, Random, folder};
 use bytes::Bytes;
 use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
 use kaibo_media::{Span, Timestamp, Tracks, UnixMillis};
-use kaibo_replay::{File, Id, Meta, Recording, Recordings, Segment, Writer};
+use kaibo_replay::{File, Id, Loss, Meta, Recording, Recordings, Segment, Writer};
 
 /// Makes segments of 1 to 4 parts, and remembers every part.
 struct Source {
@@ -295,10 +295,107 @@ fn every_gap_in_a_recording_is_told_exactly() {
         if at < ends {
             told.push((at, ends));
         }
+        assert_eq!(spans(writer.losses()), spans(found.losses()), "what is told now, and what the disk says");
         let losses = found.losses().iter().map(|loss| (loss.from, loss.until.unwrap_or(ends)));
         assert_eq!(losses.filter(|(from, until)| from < until).collect::<Vec<_>>(), told);
         assert!(finished.truncated || told.is_empty());
         gaps += told.len();
     });
     assert!(gaps > 100, "the faults did not bite: {gaps}");
+}
+
+/// Those that have a length, as everybody is told of them.
+fn spans(losses: &[Loss]) -> Vec<(Timestamp, Option<Timestamp>)> {
+    let spans = losses.iter().map(|loss| (loss.from, loss.until));
+    spans.filter(|(from, until)| until.is_none_or(|until| *from < until)).collect()
+}
+
+/// Writes segments until `number` begins; where that is.
+fn up_to(writer: &mut Writer<BadDisk>, source: &mut Source, number: u64) -> Timestamp {
+    loop {
+        let cut = source.next();
+        // A disk that refuses is what the test wants.
+        let _ = writer.write(&cut);
+        if matches!(cut, Cut::End(_)) && source.number == number {
+            return source.clock;
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_turns_read_only_or_breaks_cuts_the_recording_at_an_exact_point() {
+    // EROFS, EIO, EDQUOT and ENOSPC, as Linux numbers them.
+    for (fault, reason) in [
+        (30, "Read-only file system (os error 30)"),
+        (5, "Input/output error (os error 5)"),
+        (122, "Disk quota exceeded (os error 122)"),
+        (28, "No space left on device (os error 28)"),
+    ] {
+        each_seed(fault as u64 * 100..fault as u64 * 100 + 20, |seed, root| {
+            let disk = BadDisk::load(root);
+            let mut writer = Writer::create(disk.clone(), root, &id(), meta()).unwrap();
+            let mut source = Source::new(Random(seed));
+            let from = up_to(&mut writer, &mut source, 3);
+            disk.set_fault(Some(fault));
+            up_to(&mut writer, &mut source, 6);
+            let losing = writer.losing().unwrap();
+            assert_eq!((losing.from, losing.until, losing.reason()), (from, None, reason));
+            disk.set_fault(None);
+            let until = source.clock;
+            up_to(&mut writer, &mut source, 9);
+            assert_eq!(writer.losing(), None, "it goes on by itself");
+            let finished = writer.finish("stopped", UnixMillis(2)).unwrap();
+            disk.cut_power(root, &mut Random(seed));
+
+            let found = Recording::open(root, &id()).unwrap();
+            assert!(finished.truncated);
+            assert_eq!(spans(found.losses()), [(from, Some(until))]);
+            let kept = check_whole(&Recordings::new(root).unwrap(), found.segments(), &source);
+            assert!(kept.keys().copied().eq([0, 1, 2, 6, 7, 8]), "{kept:?}");
+        });
+    }
+}
+
+#[test]
+fn no_segment_begins_while_less_is_free_than_is_to_be_kept() {
+    let root = folder();
+    let disk = BadDisk::load(root.path());
+    let mut writer = Writer::create(disk.clone(), root.path(), &id(), meta()).unwrap();
+    let mut source = Source::new(Random(7));
+    writer.keep_free(1000);
+    disk.set_free(1000);
+    let from = up_to(&mut writer, &mut source, 2);
+    disk.set_free(999);
+    let until = up_to(&mut writer, &mut source, 5);
+    let losing = writer.losing().unwrap();
+    assert_eq!((losing.from, losing.until), (from, None));
+    assert_eq!(losing.reason(), "999 bytes are left on the disk, of which 1000 are kept free");
+    disk.set_free(1000);
+    up_to(&mut writer, &mut source, 6);
+    assert!(writer.finish("stopped", UnixMillis(2)).unwrap().truncated);
+    let kept = listed(&writer).iter().map(|segment| segment.number).collect::<Vec<_>>();
+    assert_eq!((kept, spans(writer.losses())), (vec![0, 1, 5], vec![(from, Some(until))]));
+}
+
+#[test]
+fn what_was_lost_when_the_server_was_killed_is_told_by_the_next_one() {
+    let root = folder();
+    let disk = BadDisk::load(root.path());
+    let mut writer = Writer::create(disk.clone(), root.path(), &id(), meta()).unwrap();
+    let mut source = Source::new(Random(7));
+    let from = up_to(&mut writer, &mut source, 2);
+    writer.keep_free(1);
+    let lost = up_to(&mut writer, &mut source, 4);
+    // As the recorder does for what viewers have seen.
+    writer.skip(4, lost).unwrap();
+    disk.leave(root.path());
+
+    let disk = BadDisk::load(root.path());
+    let mut writer = Writer::reopen(disk.clone(), root.path(), &id(), UnixMillis(1)).unwrap();
+    assert_eq!(spans(writer.losses()), [(from, None)]);
+    up_to(&mut writer, &mut source, 5);
+    writer.finish("stopped", UnixMillis(2)).unwrap();
+    disk.leave(root.path());
+    let found = Recording::open(root.path(), &id()).unwrap();
+    assert_eq!(spans(found.losses()), [(from, Some(lost))]);
 }

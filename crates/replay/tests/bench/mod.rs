@@ -84,13 +84,22 @@ struct State {
     durable_names: BTreeMap<PathBuf, usize>,
     /// Writes and new files fail, after half of the bytes.
     full: bool,
+    /// Bytes that it says are free.
+    free: u64,
     /// Syncs fail, and what they should have written never gets there.
     sick: bool,
+    /// Writes, new files and syncs fail with this number.
+    fault: Option<i32>,
     /// How many more bytes the process gets to write before it is killed.
     fuel: Option<usize>,
 }
 
 impl State {
+    /// Whatever would change something asks here first.
+    fn takes(&self) -> io::Result<()> {
+        self.fault.map_or(Ok(()), |number| Err(io::Error::from_raw_os_error(number)))
+    }
+
     fn is_dead(&self) -> bool {
         self.fuel == Some(0)
     }
@@ -122,6 +131,15 @@ impl BadDisk {
 
     pub fn set_full(&self, full: bool) {
         self.0.borrow_mut().full = full;
+    }
+
+    pub fn set_free(&self, bytes: u64) {
+        self.0.borrow_mut().free = bytes;
+    }
+
+    /// Everything that changes something fails, as on a disk that the kernel has taken to be read-only.
+    pub fn set_fault(&self, fault: Option<i32>) {
+        self.0.borrow_mut().fault = fault;
     }
 
     pub fn set_sick(&self, sick: bool) {
@@ -183,6 +201,7 @@ impl Disk for BadDisk {
 
     fn create(&self, path: &Path) -> io::Result<BadFile> {
         let state = &mut *self.0.borrow_mut();
+        state.takes()?;
         if state.full || state.is_dead() {
             return Err(no_space());
         }
@@ -196,8 +215,13 @@ impl Disk for BadDisk {
         Ok(BadFile { disk: self.clone(), inode: inode.ok_or(io::ErrorKind::NotFound)? })
     }
 
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.0.borrow().free)
+    }
+
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
         let state = &mut *self.0.borrow_mut();
+        state.takes()?;
         if state.sick || state.is_dead() {
             return Err(io::Error::other("sick"));
         }
@@ -209,6 +233,7 @@ impl Disk for BadDisk {
 impl Write for BadFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let state = &mut *self.disk.0.borrow_mut();
+        state.takes()?;
         let len = if state.full { bytes.len() / 2 } else { bytes.len() };
         let len = len.min(state.fuel.unwrap_or(len));
         if len == 0 {
@@ -232,6 +257,7 @@ impl Write for BadFile {
 impl DiskFile for BadFile {
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         let state = &mut *self.disk.0.borrow_mut();
+        state.takes()?;
         if state.is_dead() {
             return Err(no_space());
         }
@@ -246,6 +272,7 @@ impl DiskFile for BadFile {
 
     fn sync(&mut self) -> io::Result<()> {
         let state = &mut *self.disk.0.borrow_mut();
+        state.takes()?;
         if state.is_dead() {
             return Err(io::Error::other("dead"));
         }
