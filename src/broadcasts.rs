@@ -2,6 +2,7 @@
 
 mod actor;
 mod handle;
+mod missing;
 mod past;
 mod peer;
 mod privacy;

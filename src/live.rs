@@ -25,8 +25,8 @@ use kaibo_container::{
 };
 use kaibo_hls::{Format, Position, Segment, View, Window};
 use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
-use kaibo_media::{Frame, Sample, Span, Tracks, UnixMillis};
-use kaibo_replay::Listing;
+use kaibo_media::{Frame, Sample, Span, Timestamp, Tracks, UnixMillis};
+use kaibo_replay::{Listing, Loss};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use self::ingest::Ingest;
@@ -62,6 +62,15 @@ const FIRST_SEGMENT: u64 = 1;
 /// How long an HLS viewer is taken to be there after it was, at the least: players come once in a target duration or two.
 const PRESENCE: Duration = Duration::from_secs(10);
 
+/// What becomes of a broadcast on the disk.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kept {
+    /// There is a recording. One that is just being opened counts, until that fails.
+    pub recorded: bool,
+    /// What of it was not recorded; none until the recording was opened.
+    pub losses: Option<Arc<[Loss]>>,
+}
+
 /// The media of one broadcast.
 pub struct Live {
     ingest: Mutex<Ingest>,
@@ -78,8 +87,10 @@ pub struct Live {
     written: watch::Sender<u64>,
     ts: cache::TsSegments,
     recorder: Mutex<Option<JoinHandle<()>>>,
-    /// There is a recording, or one is just being opened.
-    recorded: watch::Sender<bool>,
+    /// What becomes of it on the disk.
+    kept: watch::Sender<Kept>,
+    /// Where the media of this process begins.
+    begins: Timestamp,
     /// What is recorded, and from which segment on this process does it.
     listing: OnceLock<Arc<Listing>>,
     recorded_from: u64,
@@ -113,6 +124,7 @@ impl Live {
                 entries: ENTRIES,
             },
         };
+        let begins = past.timeline.end();
         past.segmenter.next_segment = past.segmenter.next_segment.max(FIRST_SEGMENT);
         let mut window = Window::new(kaibo_hls::Config {
             window: Span::from_millis(settings.hls.window.as_millis()),
@@ -151,7 +163,8 @@ impl Live {
             written: watch::Sender::new(0),
             ts: cache::TsSegments::default(),
             recorder: Mutex::new(None),
-            recorded: watch::Sender::new(false),
+            kept: watch::Sender::default(),
+            begins,
             listing: OnceLock::new(),
             recorded_from: past.segmenter.next_segment,
             end_reason: OnceLock::new(),
@@ -243,20 +256,36 @@ impl Live {
         self.end_reason.get().copied()
     }
 
-    /// There is a recording. One that is just being opened counts, until that fails.
-    pub fn is_recorded(&self) -> bool {
-        *self.recorded.borrow()
+    /// What becomes of it on the disk.
+    pub fn kept(&self) -> Kept {
+        self.kept.borrow().clone()
     }
 
-    /// Returns when [`Live::is_recorded`] is no longer `known`.
-    pub async fn recorded_changes(&self, known: bool) {
+    /// Returns when [`Live::kept`] is no longer `known`.
+    pub async fn kept_changes(&self, known: &Kept) {
         // An error can't be: the sender is here.
-        let _ = self.recorded.subscribe().wait_for(|recorded| *recorded != known).await;
+        let _ = self.kept.subscribe().wait_for(|kept| kept != known).await;
     }
 
     /// The recorder has opened the recording, or could not.
     pub fn note_recorded(&self, recorded: bool) {
-        self.recorded.send_replace(recorded);
+        self.kept.send_modify(|kept| kept.recorded = recorded);
+    }
+
+    /// What the recorder could not write so far.
+    pub fn note_losses(&self, losses: &[Loss]) {
+        self.kept.send_if_modified(|kept| {
+            let changed = kept.losses.as_deref() != Some(losses);
+            if changed {
+                kept.losses = Some(losses.into());
+            }
+            changed
+        });
+    }
+
+    /// Where the media of this process begins on the broadcast's timeline.
+    pub fn begins(&self) -> Timestamp {
+        self.begins
     }
 
     /// The recorder has opened the recording, and lists there what it has written.

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Every event that there is.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 16] = [
     "broadcast.created",
     "broadcast.started",
     "broadcast.interrupted",
@@ -36,6 +36,7 @@ pub const NAMES: [&str; 15] = [
     "replay.ready",
     "replay.truncated",
     "snapshot.ready",
+    "replay.deleted",
 ];
 
 /// The event that `notice` means for the broadcast that is in `status` now. `push`: the one that is accepted,
@@ -96,9 +97,7 @@ pub fn replay_ready(server: &Server, status: &Status, finished: &Finished, now: 
 
 /// A part of a broadcast is not recorded.
 pub fn replay_truncated(server: &Server, status: &Status, loss: &Loss, now: Millis) -> NewNotice {
-    // Before the fault itself stands the file: where our folders are is nobody's business.
-    let reason = loss.why.rsplit(": ").next();
-    let more = json!({ "from_ms": loss.from.as_millis(), "reason": reason });
+    let more = json!({ "from_ms": loss.from.as_millis(), "reason": loss.reason() });
     about(server, "replay.truncated", new_id(), status, more, now)
 }
 
@@ -109,6 +108,11 @@ pub fn snapshot_ready(server: &Server, status: &Status, snapshot: Facts, now: Mi
     let status = Status { snapshot: Some(snapshot), ..status.clone() };
     let more = json!({ "snapshot": snapshot.to_api(url) });
     about(server, "snapshot.ready", new_id(), &status, more, now)
+}
+
+/// The server has deleted a replay by itself. `reason`: `retention` or `disk_space`.
+pub fn replay_deleted(server: &Server, status: &Status, reason: &str, now: Millis) -> NewNotice {
+    about(server, "replay.deleted", new_id(), status, json!({ "reason": reason }), now)
 }
 
 /// Tells of a push that was refused before a broadcast was asked: by its key or its name. What an address that was shut

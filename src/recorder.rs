@@ -5,26 +5,26 @@ mod movie;
 mod older;
 mod once;
 mod rendered;
+mod retention;
+mod telling;
 mod writing;
 
 use std::{collections::HashSet, io, ops::Range, path::Path, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dashmap::DashMap;
-use kaibo_broadcast::{App, BroadcastId, Millis, Stream};
+use kaibo_broadcast::{App, BroadcastId, Millis, State, Stream};
 use kaibo_container::{
     segment::{Cut, Init},
     segmenter::Resume,
     ts,
 };
 use kaibo_media::{Frame, Span, Timeline, Timestamp, UnixMillis};
-use kaibo_replay::{Entry, Error, File, Id, Listing, Picture, Recording, Segment};
-use tokio::{
-    task::{JoinHandle, spawn_blocking},
-    time::interval,
-};
+use kaibo_replay::{Entry, Error, File, Finished, Id, Listing, Picture, Recording, Segment};
+use kaibo_store::{Error as StoreError, Handle as Store};
+use tokio::task::{JoinHandle, spawn_blocking};
 
-use self::{lately::Lately, movie::Movies, once::Once, rendered::Rendered, writing::tell_ready};
+use self::{lately::Lately, movie::Movies, once::Once, rendered::Rendered, telling::tell_ready};
 pub use self::{
     movie::{Movie, Next, NoMovie},
     writing::start,
@@ -32,15 +32,15 @@ pub use self::{
 use crate::{
     access::unix_now,
     live::{Live, Past},
-    server::Server,
+    server::{Server, StartError},
 };
-
-/// How often recordings that are past their retention are looked for.
-const SWEEP: Duration = Duration::from_secs(3600);
 
 /// A server that was killed when a recording became final tells of it at its next start, if that is not later than
 /// this: a receiver that was added in the meantime need not learn of the year before.
 const TOLD_AGAIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Why a recording ended whose broadcast the store does not know.
+const UNKNOWN: &str = "server_stopped";
 
 /// How long the last picture before a restart is taken to be shown.
 const PICTURE: Span = Span::from_millis(40);
@@ -129,27 +129,32 @@ pub enum NoTs {
 impl Recordings {
     /// Takes up the recordings in `root`: what an interrupted delete has left is removed, and what a killed server
     /// has left open is repaired and made final, but for those of broadcasts that go on.
-    pub async fn open(root: &Path, going_on: HashSet<String>) -> Result<Self, Error> {
+    pub async fn open(root: &Path, store: &Store) -> Result<Self, StartError> {
+        let going_on = store.ask(|store| store.open()).await?;
+        let going_on: HashSet<String> = going_on.into_iter().map(|record| record.id.into()).collect();
         let root = root.to_path_buf();
         let opened = spawn_blocking(move || {
             let disk = kaibo_replay::Recordings::new(root)?;
             disk.sweep()?;
             let torn = |entry: &Entry| entry.finished.is_none() && !going_on.contains(entry.id.as_str());
-            for entry in disk.scan()?.into_iter().filter(torn) {
-                let wall = UnixMillis(unix_now().0);
-                let closed =
-                    disk.reopen(&entry.id, wall).and_then(|mut writer| writer.finish("server_stopped", wall));
-                match closed {
-                    Ok(finished) => {
-                        tracing::info!(recording = %entry.id, segments = finished.segments, "repaired a recording");
-                    }
-                    // One that can't be mended must not keep the server from starting.
-                    Err(error) => tracing::error!(recording = %entry.id, %error, "can't repair a recording"),
-                }
-            }
-            Ok(disk)
+            let torn: Vec<Entry> = disk.scan()?.into_iter().filter(torn).collect();
+            Ok((disk, torn))
         });
-        let disk = blocking(opened).await?;
+        let (disk, torn) = blocking(opened).await?;
+        for Entry { id, .. } in torn {
+            let reason = end_reason(store, &id).await?;
+            let disk = disk.clone();
+            let wall = UnixMillis(unix_now().0);
+            let named = id.clone();
+            let closed = spawn_blocking(move || disk.reopen(&named, wall)?.finish(reason, wall));
+            match blocking(closed).await {
+                Ok(Finished { segments, .. }) => {
+                    tracing::info!(recording = %id, segments, "repaired a recording")
+                }
+                // One that can't be mended must not keep the server from starting.
+                Err(error) => tracing::error!(recording = %id, %error, "can't repair a recording"),
+            }
+        }
         let (inits, ts) = (Once::new(INITS), Once::new(TS_SEGMENTS));
         let (growing, read, movies) = (DashMap::new(), Lately::default(), Movies::default());
         Ok(Self { disk, growing, read, inits, ts, movies })
@@ -331,25 +336,6 @@ impl Recordings {
         }
     }
 
-    /// Deletes recordings that are past their retention, until the server stops.
-    pub async fn sweep(server: Arc<Server>) {
-        let mut closing = server.closing();
-        let mut hourly = interval(SWEEP);
-        loop {
-            tokio::select! {
-                _ = hourly.tick() => {
-                    let sweeper = server.clone();
-                    let swept = spawn_blocking(move || sweeper.recordings.delete_expired(&sweeper));
-                    match blocking(swept).await {
-                        Ok(expired) => server.forget(expired).await,
-                        Err(error) => tracing::error!(%error, "can't look for old recordings"),
-                    }
-                }
-                () = closing.wait() => return,
-            }
-        }
-    }
-
     /// Deletes the recording `id`, if there is one. Nobody writes to it any more.
     pub async fn delete(&self, id: &BroadcastId) -> Result<(), Error> {
         let Ok(id) = id.as_ref().parse::<Id>() else { return Ok(()) };
@@ -361,29 +347,16 @@ impl Recordings {
             deleted => deleted,
         }
     }
+}
 
-    /// Deletes what is past its retention; answers what that was.
-    fn delete_expired(&self, server: &Server) -> Result<Vec<Id>, Error> {
-        let now = unix_now();
-        let mut expired = Vec::new();
-        for entry in self.disk.scan()? {
-            let retention = server.app_settings(&entry.meta.app).record.retention.0;
-            let Some(finished) = entry.finished else { continue };
-            if now.since(Millis(finished.wall.0)) <= retention {
-                continue;
-            }
-            let deleted = self.disk.delete(&entry.id);
-            self.read.deleted(&entry.id);
-            match deleted {
-                Ok(()) => {
-                    tracing::info!(recording = %entry.id, "deleted: past its retention");
-                    expired.push(entry.id);
-                }
-                Err(error) => tracing::error!(recording = %entry.id, %error, "can't delete an old recording"),
-            }
-        }
-        Ok(expired)
-    }
+/// Why the broadcast of a recording that was left open ended: one that was banned stays out of sight.
+async fn end_reason(store: &Store, id: &Id) -> Result<&'static str, StoreError> {
+    let Ok(id) = id.as_str().parse::<BroadcastId>() else { return Ok(UNKNOWN) };
+    let known = store.ask(move |store| store.get(&id)).await?;
+    Ok(match known.and_then(|record| record.broadcast().ok()).map(|broadcast| broadcast.state()) {
+        Some(State::Ended { reason }) => reason.name(),
+        _ => UNKNOWN,
+    })
 }
 
 /// A file does not hold what the index says.

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use kaibo_broadcast::{BroadcastId, EmptyKey, Millis};
+use kaibo_broadcast::{EmptyKey, Millis};
 use tokio::{
     sync::{broadcast, watch},
     task::{JoinHandle, JoinSet, spawn_blocking},
@@ -152,9 +152,7 @@ impl Server {
         let Listeners { rtmp, http, api, certificates, addresses } = Listeners::open(config).await?;
         let media = config.data_dir.join("media");
         let store = open_store(config.data_dir.join(config.store_file())).await?;
-        let going_on = store.ask(|store| store.open()).await?;
-        let going_on = going_on.into_iter().map(|record| record.id.into()).collect();
-        let recordings = Recordings::open(&media, going_on).await?;
+        let recordings = Recordings::open(&media, &store).await?;
         let run = config.data_dir.join(RUN);
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
@@ -199,6 +197,7 @@ impl Server {
             listeners.spawn(certificate.clone().watch(server.closing()));
         }
         listeners.spawn(Recordings::sweep(server.clone()));
+        listeners.spawn(Recordings::watch_room(server.clone()));
         listeners.spawn(prune(server.clone()));
         listeners.spawn(Audiences::serve(server.clone()));
         listeners.spawn(Snapshots::follow(server.clone()));
@@ -241,15 +240,6 @@ impl Server {
             // An error means that nobody listens.
             let _ =
                 self.events.send(Arc::new(kaibo_store::Notice { sequence, id, broadcast, kind, at, body }));
-        }
-    }
-
-    /// A broadcast is known for as long as its replay.
-    pub async fn forget(&self, expired: Vec<kaibo_replay::Id>) {
-        for id in expired.iter().filter_map(|id| id.as_str().parse::<BroadcastId>().ok()) {
-            if let Err(error) = self.store.ask(move |store| store.delete(&id)).await {
-                tracing::error!(%error, "can't forget a broadcast whose replay is gone");
-            }
         }
     }
 

@@ -121,6 +121,8 @@ pub struct Metrics {
     pub broadcasts: Gauge,
     pub holding: Gauge,
     pub record_errors: Counter,
+    pub record_losing: Gauge,
+    pub record_free_bytes: Gauge,
     pub store_errors: Counter,
     pub store_pending: Gauge,
     pub events_dropped: Counter,
@@ -198,6 +200,16 @@ impl Metrics {
         registry.register("auth_questions", "Questions to the backend (auth.url)", self.asked.clone());
         registry.register("resumes", "Broadcasts that a returning publisher continued", self.resumes.clone());
         registry.register("record_errors", "Failed writes of recordings", self.record_errors.clone());
+        registry.register(
+            "record_losing",
+            "Broadcasts that are not being recorded right now, though they are to be",
+            self.record_losing.clone(),
+        );
+        registry.register(
+            "record_free_bytes",
+            "Room on the disk of the recordings",
+            self.record_free_bytes.clone(),
+        );
         registry.register("store_errors", "Transitions that could not be stored", self.store_errors.clone());
         registry.register(
             "store_pending",

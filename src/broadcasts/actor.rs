@@ -21,7 +21,7 @@ use tokio::{
 use super::{About, COMMANDS, Change, Handle, Peer, Push, Status, handle::Command, unsaved::Unsaved};
 use crate::{
     config,
-    live::{Live, Past},
+    live::{Kept, Live, Past},
     server::Server,
 };
 
@@ -58,8 +58,8 @@ struct Actor {
     accepted: Option<Accepted>,
     settings: Arc<config::App>,
     unsaved: Unsaved,
-    /// There is a recording, as far as was noticed.
-    recorded: bool,
+    /// What becomes of it on the disk, as far as was noticed.
+    kept: Kept,
     forgotten: bool,
     /// The server stops: what is stored stays as it is.
     closed: bool,
@@ -125,7 +125,7 @@ pub fn spawn(
         accepted: None,
         settings: settings.clone(),
         unsaved: Unsaved::default(),
-        recorded: false,
+        kept: Kept::default(),
         forgotten: false,
         closed: false,
     };
@@ -159,7 +159,7 @@ impl Actor {
                     None => break,
                 },
                 saved = self.unsaved.saved() => self.note_retried(saved),
-                () = self.handle.live.recorded_changes(self.recorded) => self.note_recording().await,
+                () = self.handle.live.kept_changes(&self.kept) => self.note_recording().await,
                 () = sleep(until_deadline) => {
                     self.happen(Event::Tick).await;
                     self.follow_bans().await;
@@ -220,7 +220,7 @@ impl Actor {
                     None => break,
                 },
                 saved = self.unsaved.saved() => self.note_retried(saved),
-                () = self.handle.live.recorded_changes(self.recorded) => self.note_recording().await,
+                () = self.handle.live.kept_changes(&self.kept) => self.note_recording().await,
                 () = sleep_until(next) => {}
             }
         }

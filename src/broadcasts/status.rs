@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::PushFacts;
+use super::{PushFacts, missing::Missing};
 use crate::{
     access::{Addresses, PlayUrls, PushUrl, play_urls, rfc3339},
-    live::Live,
+    live::{Kept, Live},
     snapshots::{Facts, SnapshotObject},
 };
 
@@ -31,6 +31,8 @@ pub struct About {
     /// What was known before a restart: the size of the picture, and whether there is a recording.
     size: Option<(u32, u32)>,
     recorded: bool,
+    /// What its recording had lost.
+    missing: Vec<Missing>,
     /// Its replay is not for everybody.
     pub replay_private: bool,
     /// What a later version has stored with it, to be handed back to that version.
@@ -44,8 +46,18 @@ impl About {
 
     /// Of a broadcast that the store knows.
     pub fn of_record(record: &Record) -> Self {
-        let Extra { recorded, size, record: wish, push, replay_private, more } = Extra::of_record(record);
-        Self { title: record.title.clone(), record: wish, push, size, recorded, replay_private, more }
+        let Extra { recorded, missing, size, record: wish, push, replay_private, more } =
+            Extra::of_record(record);
+        Self {
+            title: record.title.clone(),
+            record: wish,
+            push,
+            size,
+            recorded,
+            missing,
+            replay_private,
+            more,
+        }
     }
 }
 
@@ -71,6 +83,8 @@ pub struct Status {
     pub size: Option<(u32, u32)>,
     /// There is a replay, or one is being written.
     pub recorded: bool,
+    /// What is not in it.
+    pub missing: Vec<Missing>,
     /// The replay is not for everybody.
     pub replay_private: bool,
     /// Credentials that may not open another broadcast of this name.
@@ -118,6 +132,7 @@ impl Status {
             hold: waits.then_some(if holding { "picture" } else { "idle" }),
             size: extra.size,
             recorded: extra.recorded,
+            missing: extra.missing,
             replay_private: extra.replay_private,
             barred: broadcast.barred().to_vec(),
             snapshot: None,
@@ -193,6 +208,8 @@ impl Status {
                 cover: format!("{}/replay/{}.jpg", at.http, self.id),
                 thumbnails: format!("{}/replay/{}/thumbnails.vtt", at.http, self.id),
                 mp4: ended.is_some().then(|| format!("{}/replay/{}.mp4", at.http, self.id)),
+                truncated: !self.missing.is_empty(),
+                missing: self.missing.clone(),
             }),
         }
     }
@@ -203,6 +220,7 @@ impl Status {
 #[serde(default)]
 struct Extra {
     recorded: bool,
+    missing: Vec<Missing>,
     size: Option<(u32, u32)>,
     record: Option<bool>,
     push: Option<PushFacts>,
@@ -215,8 +233,11 @@ impl Extra {
     fn of(about: &About, live: &Live) -> Self {
         let tracks = live.tracks();
         let video = tracks.as_ref().and_then(|tracks| tracks.video.as_ref());
+        let Kept { recorded, losses } = live.kept();
+        let missing = losses.map(|losses| losses.iter().map(Missing::from).collect());
         Self {
-            recorded: about.recorded || live.is_recorded(),
+            recorded: about.recorded || recorded,
+            missing: missing.unwrap_or_else(|| about.missing.clone()),
             size: video.map(|video| (video.width, video.height)).or(about.size),
             record: about.record,
             push: about.push.clone(),
@@ -306,4 +327,8 @@ struct Replay {
     thumbnails: String,
     /// All of it as one file, once it is ready.
     mp4: Option<String>,
+    /// A stretch of the broadcast is missing, since it could not be recorded.
+    truncated: bool,
+    /// Those stretches, in the broadcast's media time; the newest 100.
+    missing: Vec<Missing>,
 }

@@ -106,7 +106,16 @@ fn sections(app: &App) -> Result<(), Fault> {
     within("flv.batch", flv.batch, Duration::secs(0), Duration::secs(1))?;
     within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
     within("record.retention", record.retention, Duration::secs(1), CENTURY)?;
-    within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))
+    within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))?;
+    // 16 TiB
+    within("record.min_free", record.min_free, Size(0), Size::mib(1 << 24))?;
+    if record.delete_oldest && record.min_free == Size(0) {
+        return Err(Fault::new(
+            "record.delete_oldest",
+            "it needs record.min_free: the room that is to be made",
+        ));
+    }
+    Ok(())
 }
 
 fn snapshot(snapshot: &Snapshot) -> Result<(), Fault> {

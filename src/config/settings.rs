@@ -312,8 +312,23 @@ section!(
         public: bool = true,
         retention: Duration = Duration::secs(365 * 86_400),
         sync: Duration = Duration::secs(1),
+        min_free: Size = Size::mib(512),
+        delete_oldest: bool = false,
     }
 );
+
+impl Record {
+    /// With `free` bytes on the disk old replays are to go: a little before recording pauses.
+    pub fn makes_room(&self, free: u64) -> bool {
+        let kept = self.kept_free();
+        self.delete_oldest && free < kept.saturating_add(kept / 4)
+    }
+
+    /// `min_free` as a file system counts.
+    pub fn kept_free(&self) -> u64 {
+        self.min_free.0 as u64
+    }
+}
 
 section!(
     /// `[audience]`

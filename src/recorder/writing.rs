@@ -2,22 +2,24 @@
 
 use std::{sync::Arc, time::Duration};
 
-use kaibo_broadcast::{Broadcast, BroadcastId};
+use kaibo_broadcast::{App, Broadcast, EndReason};
 use kaibo_container::segment::Cut;
 use kaibo_hub::{Cursor, Next};
 use kaibo_media::UnixMillis;
-use kaibo_replay::{Error, Finished, Id, Meta, Writer};
+use kaibo_replay::{Error, Finished, Id, Loss, Meta, Writer};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
-use super::{Growing, Rendered, blocking};
+use super::{
+    Growing, Rendered, blocking,
+    telling::{tell_ready, tell_truncated},
+};
 use crate::{
     access::unix_now,
-    broadcasts::Status,
     live::{Live, Recorded},
-    notices,
     server::Server,
     telemetry::Metrics,
 };
@@ -28,8 +30,8 @@ const LOSSES: Duration = Duration::from_secs(60);
 /// A recording that can't be opened is tried again after this time.
 const REOPEN: Duration = Duration::from_secs(5);
 
-/// A broadcast whose recording is final has ended a moment ago.
-const SOON: Duration = Duration::from_secs(5);
+/// How often it is looked whether a recording that can't be opened has begun to lose something.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Writes `cuts` until they end. The recording is final if the broadcast is over by then, else it stays open.
 pub fn start(
@@ -45,34 +47,51 @@ pub fn start(
         let Ok(id) = id.parse::<Id>() else { return };
         let meta =
             Meta { app: app.to_string(), stream: stream.to_string(), started: UnixMillis(unix_now().0) };
-        let Some(writer) = open(&server, &id, &meta, &live).await else { return };
+        let Some(writer) = open(&server, &id, &meta, &live, &cuts).await else { return };
+        live.note_losses(writer.losses());
         live.note_recorded(true);
         let listing = writer.listing();
         live.note_listing(listing.clone());
         let growing = Growing { app, stream, listing, live: live.clone(), playlist: Rendered::default() };
-        server.recordings.growing.insert(id.clone(), growing);
         let recorder = Recorder {
             id: id.clone(),
+            app: growing.app.clone(),
             writer,
             sync,
             synced: Instant::now(),
             metrics: server.metrics.clone(),
-            losing: false,
+            losing: None,
             told_of_loss: None,
             skipped: None,
         };
-        let finished = recorder.run(cuts, &live, &server).await;
+        server.recordings.growing.insert(id.clone(), growing);
+        let ended = recorder.run(cuts, &live, &server).await;
         server.recordings.growing.remove(&id);
-        if let Some(finished) = finished {
-            tell_ready(&server, &id, &finished).await;
-            server.snapshots.prepare(&id);
+        match ended {
+            Some(Ended::Final(finished)) => {
+                tell_ready(&server, &id, &finished).await;
+                server.snapshots.prepare(&id);
+            }
+            // Nobody is to wait for a disk that may be full for hours.
+            Some(Ended::Unfinished(recorder, reason)) => {
+                tokio::spawn(recorder.finish_later(server, reason));
+            }
+            None => {}
         }
     })
 }
 
-/// Opens the recording, for as long as the broadcast lasts: until then its newest cuts wait in their ring.
-async fn open(server: &Server, id: &Id, meta: &Meta, live: &Live) -> Option<Writer> {
-    let (mut told, mut ended) = (false, false);
+/// Opens the recording, for as long as the broadcast lasts: until then its newest `cuts` wait in their ring.
+async fn open(
+    server: &Arc<Server>,
+    id: &Id,
+    meta: &Meta,
+    live: &Live,
+    cuts: &Cursor<Recorded>,
+) -> Option<Writer> {
+    let mut ended = false;
+    // Since the first attempt failed, and since something of the broadcast is lost for that.
+    let (mut failing, mut losing) = (false, None);
     loop {
         let (disk, named, meta) = (server.recordings.disk.clone(), id.clone(), meta.clone());
         let opened = spawn_blocking(move || match disk.create(&named, meta) {
@@ -80,53 +99,39 @@ async fn open(server: &Server, id: &Id, meta: &Meta, live: &Live) -> Option<Writ
             Err(Error::Exists(_)) => disk.reopen(&named, UnixMillis(unix_now().0)),
             created => created,
         });
-        match blocking(opened).await {
+        let error = match blocking(opened).await {
             Ok(writer) => {
-                if told {
+                if failing {
                     tracing::info!(recording = %id, "recording begins");
                 }
                 return Some(writer);
             }
-            Err(error) => {
-                server.metrics.record_errors.inc();
-                live.note_recorded(false);
-                if !std::mem::replace(&mut told, true) {
-                    tracing::error!(recording = %id, %error, "recording can't begin; it is tried again");
-                }
+            Err(error) => error,
+        };
+        server.metrics.record_errors.inc();
+        live.note_recorded(false);
+        if !std::mem::replace(&mut failing, true) {
+            tracing::error!(recording = %id, %error, "recording can't begin; it is tried again");
+        }
+        let tried = Instant::now();
+        loop {
+            if losing.is_none() && (ended || cuts.has_missed()) {
+                losing = Some(Losing::begin(&server.metrics));
+                let loss = Loss { from: live.begins(), until: None, why: error.to_string() };
+                tell_truncated(server, id, loss);
             }
-        }
-        if ended {
-            tracing::error!(recording = %id, "this broadcast was not recorded");
-            return None;
-        }
-        ended = timeout(REOPEN, live.ended()).await.is_ok();
-    }
-}
-
-/// Says that the recording of a broadcast is final, if there is something to play in it.
-pub async fn tell_ready(server: &Server, id: &Id, finished: &Finished) {
-    if finished.segments == 0 {
-        return;
-    }
-    if let Some(broadcast) = id.as_str().parse().ok().and_then(|id| server.broadcasts.get(&id)) {
-        // It is over, and about to say so.
-        let mut status = broadcast.watch();
-        let over = status.wait_for(|status| status.state.is_final());
-        let _ = timeout(SOON, over).await;
-    }
-    if let Some(status) = status(server, id).await {
-        notices::post(server, notices::replay_ready(server, &status, finished, server.clock.now())).await;
-    }
-}
-
-/// What is known of the broadcast that was recorded.
-async fn status(server: &Server, id: &Id) -> Option<Arc<Status>> {
-    let id: BroadcastId = id.as_str().parse().ok()?;
-    match server.broadcasts.status(server, &id).await {
-        Ok(status) => status,
-        Err(error) => {
-            tracing::error!(recording = %id, %error, "can't tell of a recording");
-            None
+            if ended {
+                tracing::error!(recording = %id, "this broadcast was not recorded");
+                return None;
+            }
+            if tried.elapsed() >= REOPEN {
+                break;
+            }
+            if timeout(LOOK, live.ended()).await.is_ok() {
+                // For the last time.
+                ended = true;
+                break;
+            }
         }
     }
 }
@@ -134,13 +139,14 @@ async fn status(server: &Server, id: &Id) -> Option<Arc<Status>> {
 /// The recorder of one broadcast.
 struct Recorder {
     id: Id,
+    app: App,
     writer: Writer,
     /// The longest time between two syncs.
     sync: Duration,
     synced: Instant,
     metrics: Arc<Metrics>,
-    /// Something is being lost right now, and when it was last told that something is.
-    losing: bool,
+    /// What is being lost right now, and when it was last told that something is.
+    losing: Option<Losing>,
     told_of_loss: Option<Instant>,
     /// The newest segment whose number was given up, since it was shown and not written.
     skipped: Option<u64>,
@@ -153,12 +159,14 @@ impl Recorder {
         mut cuts: Cursor<Recorded>,
         live: &Arc<Live>,
         server: &Arc<Server>,
-    ) -> Option<Finished> {
+    ) -> Option<Ended> {
         let mut batch = Vec::new();
         loop {
             let next = cuts.next(&mut batch).await;
             let cut = std::mem::take(&mut batch);
             let live_too = live.clone();
+            // As it is configured now: a disk does not wait for the next broadcast.
+            self.writer.keep_free(server.app_settings(self.app.as_ref()).record.kept_free());
             // The disk may take its time: the recorder waits in a thread that may block, and what comes meanwhile
             // waits in the ring.
             let written = spawn_blocking(move || {
@@ -176,7 +184,7 @@ impl Recorder {
                     return None;
                 }
             }
-            self.tell_of_loss(server);
+            self.tell_of_loss(server, live);
             if next == Next::End {
                 return self.end(live).await;
             }
@@ -208,46 +216,73 @@ impl Recorder {
         }
     }
 
-    /// A stretch that can't be recorded is told of when it begins. A disk that is full now and then makes many.
-    fn tell_of_loss(&mut self, server: &Arc<Server>) {
-        let loss = self.writer.losing().cloned();
-        let was_losing = std::mem::replace(&mut self.losing, loss.is_some());
-        let Some(loss) = loss.filter(|_| !was_losing) else { return };
-        if self.told_of_loss.is_some_and(|at| at.elapsed() < LOSSES) {
+    /// A stretch that can't be recorded is told of when it begins. A disk that is full now and then makes many: one that
+    /// begins too soon after another is told of later, if it lasts.
+    fn tell_of_loss(&mut self, server: &Arc<Server>, live: &Live) {
+        live.note_losses(self.writer.losses());
+        let Some(loss) = self.writer.losing() else {
+            self.losing = None;
+            return;
+        };
+        let losing = self.losing.get_or_insert_with(|| Losing::begin(&self.metrics));
+        let lately = self.told_of_loss.is_some_and(|at| at.elapsed() < LOSSES);
+        if losing.told || lately {
             return;
         }
+        losing.told = true;
         self.told_of_loss = Some(Instant::now());
-        let (server, id) = (server.clone(), self.id.clone());
-        // What can't be recorded must not make the rest wait for the store.
-        tokio::spawn(async move {
-            if let Some(status) = status(&server, &id).await {
-                let now = server.clock.now();
-                notices::post(&server, notices::replay_truncated(&server, &status, &loss, now)).await;
-            }
-        });
+        tell_truncated(server, &self.id, loss.clone());
     }
 
-    async fn end(mut self, live: &Live) -> Option<Finished> {
-        let reason = live.end_reason();
-        let ended = spawn_blocking(move || match reason {
-            Some(reason) => match self.writer.finish(reason.name(), UnixMillis(unix_now().0)) {
-                Ok(finished) => {
-                    let (bytes, segments) = (finished.bytes, finished.segments);
-                    tracing::info!(recording = %self.id, bytes, segments, truncated = finished.truncated, "replay.ready");
-                    Some(finished)
-                }
-                Err(error) => {
-                    self.fault(&error);
-                    None
-                }
-            },
-            None => {
-                self.note(Writer::sync);
-                None
+    async fn end(mut self, live: &Live) -> Option<Ended> {
+        let Some(reason) = live.end_reason() else {
+            let synced = spawn_blocking(move || self.note(Writer::sync));
+            // A panic is logged where it happens.
+            let _ = synced.await;
+            return None;
+        };
+        let (recorder, finished) = self.finish(reason).await?;
+        // What was lost last, and whether that is over, is known now.
+        live.note_losses(recorder.writer.losses());
+        match finished {
+            Ok(finished) => Some(Ended::Final(finished)),
+            Err(error) => {
+                recorder.fault(&error);
+                Some(Ended::Unfinished(recorder, reason))
             }
+        }
+    }
+
+    /// Makes the recording final. None after a panic, which is logged where it happens.
+    async fn finish(mut self, reason: EndReason) -> Option<(Self, Result<Finished, Error>)> {
+        let finished = spawn_blocking(move || {
+            let finished = self.writer.finish(reason.name(), UnixMillis(unix_now().0));
+            if let Ok(Finished { bytes, segments, truncated, .. }) = &finished {
+                tracing::info!(recording = %self.id, bytes, segments, truncated, "replay.ready");
+            }
+            (self, finished)
         });
-        // A panic is logged where it happens.
-        ended.await.ok().flatten()
+        finished.await.ok()
+    }
+
+    /// The disk did not take the last line, without which a replay plays as well: it is tried again until the server
+    /// stops, and by the next one.
+    async fn finish_later(mut self, server: Arc<Server>, reason: EndReason) {
+        let mut closing = server.closing();
+        loop {
+            tokio::select! {
+                () = sleep(REOPEN) => {}
+                () = closing.wait() => return,
+            }
+            let Some((recorder, finished)) = self.finish(reason).await else { return };
+            match finished {
+                Ok(finished) => {
+                    tell_ready(&server, &recorder.id, &finished).await;
+                    return server.snapshots.prepare(&recorder.id);
+                }
+                Err(_) => self = recorder,
+            }
+        }
     }
 
     /// Does something to the recording. A fault is told when it begins and when it is over, not for every cut.
@@ -269,5 +304,32 @@ impl Recorder {
     fn fault(&self, error: &Error) {
         self.metrics.record_errors.inc();
         tracing::error!(recording = %self.id, %error, "recording fails; live goes on");
+    }
+}
+
+/// What a recorder came to whose broadcast is over.
+enum Ended {
+    Final(Finished),
+    /// All but its last line, which the disk did not take.
+    Unfinished(Recorder, EndReason),
+}
+
+/// Something is being lost right now; counted for as long as that lasts.
+struct Losing {
+    counted: Gauge,
+    /// It was told.
+    told: bool,
+}
+
+impl Losing {
+    fn begin(metrics: &Metrics) -> Self {
+        metrics.record_losing.inc();
+        Self { counted: metrics.record_losing.clone(), told: false }
+    }
+}
+
+impl Drop for Losing {
+    fn drop(&mut self) {
+        self.counted.dec();
     }
 }

@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod full_disk;
 mod gate;
 mod receiver;
 mod sick_store;

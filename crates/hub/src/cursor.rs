@@ -82,6 +82,11 @@ impl<T: Entry> Cursor<T> {
         self.try_next(batch).map_or(Poll::Pending, Poll::Ready)
     }
 
+    /// Entries that it has not read are gone.
+    pub fn has_missed(&self) -> bool {
+        self.next < self.shared.read().first()
+    }
+
     /// As [`Cursor::next`], but `None` if there is nothing yet.
     pub fn try_next(&mut self, batch: &mut Vec<T>) -> Option<Next> {
         batch.clear();

@@ -98,7 +98,7 @@ impl Actor {
     pub(super) fn record(&mut self) {
         if self.is_to_be_recorded() {
             self.handle.live.record(&self.server, &self.broadcast, &self.settings);
-            self.recorded = true;
+            self.kept.recorded = true;
         }
     }
 

@@ -94,9 +94,9 @@ impl Actor {
         }
     }
 
-    /// A recording that begins or fails between two transitions is known after a restart, too.
+    /// A recording that begins, or loses something, between two transitions: that is known after a restart, too.
     pub(super) async fn note_recording(&mut self) {
-        self.recorded = self.handle.live.is_recorded();
+        self.kept = self.handle.live.kept();
         // An error is logged, and tried again.
         let _ = self.store(&[]).await;
         self.show();

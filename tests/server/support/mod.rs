@@ -1,6 +1,7 @@
 //! What the tests are made with: a server, encoders, viewers and measuring tools.
 
 pub mod clip;
+pub mod disk;
 pub mod flv;
 pub mod hls;
 #[path = "../../../crates/hls/tests/hls/checker.rs"]
@@ -13,5 +14,6 @@ pub mod server;
 pub mod tls;
 pub mod wait;
 
+pub use disk::Disk;
 pub use server::Kaibo;
 pub use wait::{seconds, wait_for, wait_until};

@@ -3,7 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
+    Disk,
     http::{self, Reply},
     push::signal,
     seconds, wait_for,
@@ -25,6 +26,8 @@ pub const CONTROL_TOKEN: &str = "control-token-of-the-test-a07c";
 
 /// A running server. When it goes, its log has to be clean: no panic, no secret.
 pub struct Kaibo {
+    /// Where its data is, where that is not on everybody's disk. It goes before the folder that it is in.
+    pub disk: Option<Disk>,
     folder: TempDir,
     process: Child,
     pub at: Addresses,
@@ -48,14 +51,26 @@ pub struct Addresses {
 impl Kaibo {
     /// Starts a server whose configuration is `config`, beside ports, folder and keys.
     pub fn start(config: &str) -> Self {
+        Self::start_on(config, |_| None)
+    }
+
+    /// The same with its data on a disk of its own of `mib` MiB.
+    pub fn start_on_disk(config: &str, mib: u32) -> Self {
+        Self::start_on(config, |data| Some(Disk::mount(data, mib)))
+    }
+
+    /// The same with a data folder that `prepare` makes something of.
+    pub fn start_on(config: &str, prepare: impl FnOnce(&Path) -> Option<Disk>) -> Self {
         let folder = tempfile::Builder::new().prefix("kaibo-test-").tempdir().unwrap();
         fs::write(folder.path().join("config.toml"), config).unwrap();
         fs::write(folder.path().join("tokens"), tokens()).unwrap();
         let [rtmp, http, api] = [any_port(), any_port(), any_port()];
         let free = Addresses { rtmp, http, api, rtmps: String::new(), https: String::new() };
+        fs::create_dir(folder.path().join("data")).unwrap();
+        let disk = prepare(&folder.path().join("data"));
         let process = spawn(&folder, &free);
-        let mut server =
-            Self { folder, process, at: free, secrets: RefCell::default(), troubled: Cell::default() };
+        let (secrets, troubled) = (RefCell::default(), Cell::default());
+        let mut server = Self { disk, folder, process, at: free, secrets, troubled };
         server.at = server.listening();
         server
     }

@@ -23,9 +23,16 @@ const APPLICATION: i32 = 0x4b61_6962;
 /// How long to wait for another process that has the file open, e.g. a backup. Broadcasts wait with it.
 const BUSY: Duration = Duration::from_secs(1);
 
-/// The write-ahead log is cut back to this many bytes whenever it was copied into the file: SQLite does that every
-/// 1,000 pages of 4 kB, so it grows beyond only during one large commit.
+/// The write-ahead log is cut back to this many bytes whenever it was copied into the file, which happens every
+/// [`LOG_PAGES`]: it grows beyond only during one large commit.
 const LOG_SIZE: i64 = 16 << 20;
+
+/// Pages of 4 kB in the log before it is copied into the file and begun anew.
+const LOG_PAGES: i64 = 200;
+
+/// Bytes that the log and the file each have in advance. On a disk that others have filled, transitions and events are
+/// stored all the same: some 500 of 2 kB.
+const RESERVE: i64 = 1 << 20;
 
 /// Statements kept ready, several times what the code has.
 const STATEMENTS: usize = 128;
@@ -52,8 +59,25 @@ pub(super) fn open(path: &Path) -> Result<Connection, Error> {
     if says != "ok" {
         return Err(Error::Corrupt { says });
     }
+    connection.pragma_update(None, "wal_autocheckpoint", LOG_PAGES)?;
     migrate(&connection, SCHEMA)?;
+    // Where there is no room for it, there is nothing to be set aside.
+    if reserve(&connection).is_err() && !connection.is_autocommit() {
+        connection.execute_batch("ROLLBACK")?;
+    }
     Ok(connection)
+}
+
+/// Makes the log and the file as large as they may have to be on a full disk: what is written and then deleted leaves
+/// pages that are used again.
+fn reserve(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE;
+        DROP TABLE IF EXISTS reserve; CREATE TABLE reserve (room BLOB); INSERT INTO reserve VALUES (zeroblob({RESERVE}));
+        COMMIT;
+        DROP TABLE reserve;
+        PRAGMA wal_checkpoint(RESTART);"
+    ))
 }
 
 /// Makes a new database beside `path` and moves it there once it is whole: a file at `path` is never half made, so an

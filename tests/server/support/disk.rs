@@ -1,0 +1,78 @@
+//! Small disks, which can be filled.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// A file system in memory, which is there until this is dropped.
+pub struct Disk {
+    at: PathBuf,
+}
+
+impl Disk {
+    /// A disk of `mib` MiB in the folder `at`.
+    ///
+    /// # Panics
+    /// Where nothing can be mounted: a disk that can't be filled shows nothing.
+    pub fn mount(at: &Path, mib: u32) -> Self {
+        Self::with(at, &format!("size={mib}m"))
+    }
+
+    /// A disk over `at` on which nothing can be made or changed (EROFS).
+    pub fn read_only(at: &Path) -> Self {
+        Self::with(at, "ro")
+    }
+
+    fn with(at: &Path, options: &str) -> Self {
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", options, "kaibo-test"]).arg(at).output();
+        let mounted = mounted.expect("this test needs the program mount");
+        assert!(
+            mounted.status.success(),
+            "THIS TEST NEEDS root (CAP_SYS_ADMIN), to mount a tmpfs at {}: {}",
+            at.display(),
+            String::from_utf8_lossy(&mounted.stderr)
+        );
+        Self { at: at.to_path_buf() }
+    }
+
+    /// Fills it up to the last byte but `left`. Free again: [`Disk::free`].
+    pub fn fill(&self, left: u64) {
+        let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
+        // Down to single pages, as a file system counts.
+        for block in [1 << 20, 4096_u64] {
+            let zeros = vec![0; block as usize];
+            while self.left() >= left + block && ballast.write_all(&zeros).is_ok() {}
+        }
+    }
+
+    /// Takes away what [`Disk::fill`] has put there.
+    pub fn free(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    /// Bytes that are left.
+    pub fn left(&self) -> u64 {
+        let asked = Command::new("stat").args(["-f", "-c", "%a %S"]).arg(&self.at).output().unwrap();
+        let said = String::from_utf8(asked.stdout).unwrap();
+        let (blocks, size) = said.trim().split_once(' ').unwrap();
+        blocks.parse::<u64>().unwrap() * size.parse::<u64>().unwrap()
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.at.join("ballast")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: whoever still has a file open there keeps it, and it goes with the last one.
+        let gone = Command::new("umount").arg("-l").arg(&self.at).status();
+        if !std::thread::panicking() {
+            assert!(gone.unwrap().success(), "{} stays mounted", self.at.display());
+        }
+    }
+}
