@@ -12,6 +12,7 @@
     reason = "a test may panic"
 )]
 
+mod frames;
 mod plan;
 mod proxy;
 mod run;
@@ -45,7 +46,9 @@ fn broadcasts_outlive_faults() {
         (None, None) => SHORT,
     };
     let at_once = number("KAIBO_FAULT_AT_ONCE").unwrap_or(3);
+    let kills = env::var("KAIBO_FAULT_ONLY").is_ok_and(|only| only == "kill");
     let runs = seeds.clone().count();
+    let lost = Mutex::new(Vec::new());
     let (next, failed) = (AtomicU64::new(*seeds.start()), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..at_once {
@@ -56,11 +59,15 @@ fn broadcasts_outlive_faults() {
                         return;
                     }
                     // In a thread with a name, which a panic tells.
-                    let run =
-                        thread::Builder::new().name(format!("seed {seed}")).spawn(move || run::run(seed));
-                    if run.unwrap().join().is_err() {
-                        eprintln!("seed {seed} failed: {:?}", plan::of(seed));
-                        failed.lock().unwrap().push(seed);
+                    let run = thread::Builder::new()
+                        .name(format!("seed {seed}"))
+                        .spawn(move || run::run(seed, kills));
+                    match run.unwrap().join() {
+                        Ok(mut cost) => lost.lock().unwrap().append(&mut cost),
+                        Err(_) => {
+                            eprintln!("seed {seed} failed: {:?}", plan::of(seed, kills));
+                            failed.lock().unwrap().push(seed);
+                        }
                     }
                 }
             });
@@ -68,7 +75,17 @@ fn broadcasts_outlive_faults() {
     });
     let mut failed = failed.into_inner().unwrap();
     failed.sort_unstable();
-    eprintln!("{runs} runs, {} failed", failed.len());
+    let mut lost = lost.into_inner().unwrap();
+    lost.sort_unstable();
+    let at = |of: usize| lost.get((lost.len() * of / 100).min(lost.len().saturating_sub(1))).unwrap_or(&0);
+    eprintln!(
+        "{runs} runs, {} failed; {} kills of the server; pictures lost (30 are a second): p50 {}, p95 {}, most {}",
+        failed.len(),
+        lost.len(),
+        at(50),
+        at(95),
+        at(100)
+    );
     assert!(
         failed.is_empty(),
         "seeds {failed:?}; one again: KAIBO_FAULT_SEED={} cargo test --test faults",

@@ -38,12 +38,13 @@ pub struct Step {
     pub away: Duration,
 }
 
-/// Two to four faults, 0.5 to 3 s apart.
-pub fn of(seed: u64) -> Vec<Step> {
+/// Two to four faults, 0.5 to 3 s apart: of all of them, or kills of the server alone.
+pub fn of(seed: u64, kills: bool) -> Vec<Step> {
+    let faults = if kills { &[Fault::ServerKilled][..] } else { &FAULTS };
     let mut dice = Dice(seed);
     let length = 2 + dice.below(3);
     let step = |dice: &mut Dice| Step {
-        fault: FAULTS[dice.below(FAULTS.len() as u64) as usize],
+        fault: faults[dice.below(faults.len() as u64) as usize],
         after_ms: 500 + dice.below(2500) as u32,
         away: Duration::from_millis(dice.below(1000)),
     };

@@ -27,9 +27,8 @@ pub struct Seen {
     pub resumes: usize,
     /// How many of those may have gone with the server before anything was on the disk.
     pub maybe_lost: usize,
-    pub server_kills: usize,
-    /// How often the server was started again.
-    pub restarts: usize,
+    /// Which of the server's lives ended with a kill; all that are over.
+    pub killed: Vec<bool>,
 }
 
 /// An encoder, with the wire it pushes over where that can break.
@@ -53,10 +52,12 @@ impl Push {
     }
 }
 
+/// Answers how many pictures each kill of the server has cost.
+///
 /// # Panics
 /// If anything is not as it must be.
-pub fn run(seed: u64) {
-    let plan = plan::of(seed);
+pub fn run(seed: u64, kills: bool) -> Vec<usize> {
+    let plan = plan::of(seed, kills);
     let mut server = Kaibo::start(CONFIG);
     let mut smaller = false;
     let mut push = Push::start(&server, smaller, plan.first());
@@ -67,8 +68,7 @@ pub fn run(seed: u64) {
         ts: hls::Viewer::open(&server, "/live/room/ts.m3u8"),
         resumes: 0,
         maybe_lost: 0,
-        server_kills: 0,
-        restarts: 0,
+        killed: Vec::new(),
     };
     let mut began_ms = 0;
     // Encoders that hang, with their connections open.
@@ -98,7 +98,6 @@ pub fn run(seed: u64) {
             Fault::ServerKilled => {
                 server.kill9();
                 restarted = true;
-                seen.server_kills += 1;
                 seen.maybe_lost += usize::from(index > 0 && stopped_ms - began_ms < MAY_BE_LOST_MS);
             }
             Fault::ServerStopped => {
@@ -108,7 +107,7 @@ pub fn run(seed: u64) {
         }
         thread::sleep(step.away);
         if restarted {
-            seen.restarts += 1;
+            seen.killed.push(step.fault == Fault::ServerKilled);
             server.restart();
             server.wait_for_state("room", "interrupted", seconds(3));
         }
@@ -137,7 +136,8 @@ pub fn run(seed: u64) {
     assert_eq!((&ended["id"], &ended["end_reason"]), (&began["id"], &"unpublished".into()));
     assert_eq!(server.broadcasts("room").len(), 1);
     let lost = verdict::check(&server, &seen, ended["replay"]["hls"].as_str().unwrap());
-    eprintln!("seed {seed}: {} faults, {lost} pictures lost with the server", plan.len());
+    eprintln!("seed {seed}: {} faults, {lost:?} pictures lost with the server", plan.len());
+    lost
 }
 
 /// Waits until an encoder is back for the `resumes`th time, in the same broadcast.

@@ -9,6 +9,7 @@ use kaibo_container::flv::{Tag, TagKind};
 use md5::{Digest, Md5};
 
 use crate::{
+    frames::{self, Run},
     run::Seen,
     support::{
         Kaibo, hls,
@@ -20,8 +21,8 @@ use crate::{
 /// Pictures in a second of the clips.
 const RATE: usize = 30;
 
-/// Checks everything, and says how many pictures that were shown are not in the replay.
-pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
+/// Checks everything, and says how many pictures that were shown are not in the replay, for each kill of the server.
+pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> Vec<usize> {
     let (fmp4, ts) = (seen.fmp4.wait_for_end(), seen.ts.wait_for_end());
     for (viewer, url) in [(&fmp4, &seen.fmp4.url), (&ts, &seen.ts.url)] {
         assert!(
@@ -44,7 +45,7 @@ pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
     let known = seen.resumes - seen.maybe_lost..=seen.resumes;
     assert!(known.contains(&resumes.len()), "{} came back, seen at {resumes:?}", seen.resumes);
     // A held picture goes on where the encoder was cut off, but not where the server was.
-    assert!(restarts.len() <= seen.restarts, "{} restarts, filler begins at {restarts:?}", seen.restarts);
+    assert!(restarts.len() <= seen.killed.len(), "filler begins at {restarts:?}");
     assert_eq!(replay.target_duration, fmp4.playlist.as_ref().unwrap().target_duration);
     let skipped: Vec<_> = fmp4.segments.keys().filter(|number| !kept.contains(number)).copied().collect();
     let mut kept = BTreeMap::new();
@@ -82,15 +83,60 @@ pub fn check(server: &Kaibo, seen: &Seen, replay_url: &str) -> usize {
             *shown.entry(format!("MD5:{}", hex(picture))).or_insert(0_usize) += 1;
         }
     }
-    let lost =
+    let lost: usize =
         shown.iter().map(|(md5, &times)| times.saturating_sub(kept.get(md5).copied().unwrap_or(0))).sum();
-    let most = RATE * seen.server_kills;
+    let most = RATE * seen.killed.iter().filter(|killed| **killed).count();
     assert!(
         lost <= most,
         "{lost} pictures of {} were shown, but are not kept",
         shown.values().sum::<usize>()
     );
-    lost
+    costs(seen, &kept_runs(server, replay_url, &replay))
+}
+
+/// The replay's runs of pictures, each compared with what its encoder sent: packets and decoded frames.
+fn kept_runs(server: &Kaibo, url: &str, replay: &Playlist) -> Vec<Run> {
+    let runs = replay.segments.chunk_by(|_, next| !next.tagged).enumerate().map(|(index, segments)| {
+        let mut bytes = fetch(url, segments[0].map.as_ref().unwrap());
+        segments.iter().for_each(|segment| bytes.extend(fetch(url, &segment.uri)));
+        let file = server.scratch(&format!("run-{index}.mp4"));
+        fs::write(&file, bytes).unwrap();
+        frames::same_as_sent(&file)
+    });
+    runs.collect()
+}
+
+/// What each kill of the server cost: the pictures that were shown behind the last one that is kept.
+fn costs(seen: &Seen, kept: &[Run]) -> Vec<usize> {
+    let mut kept = kept.iter().peekable();
+    let mut costs = Vec::new();
+    for (life, viewer) in seen.flv.iter().enumerate() {
+        let pictures = viewer.tags().into_iter().filter_map(|tag| picture(&tag).map(hex)).collect::<Vec<_>>();
+        let runs = frames::runs(&pictures);
+        for (at, shown) in runs.iter().enumerate() {
+            let killed = at + 1 == runs.len() && seen.killed.get(life) == Some(&true);
+            let near = |kept: &&&Run| kept.clip == shown.clip && kept.last.abs_diff(shown.last) <= RATE;
+            let cost = match kept.peek().filter(near) {
+                Some(run) => {
+                    assert!(run.first <= shown.first, "{shown:?} was shown, {run:?} is kept");
+                    let cost = shown.last.saturating_sub(run.last);
+                    kept.next();
+                    cost
+                }
+                // It had hardly begun.
+                None => shown.last + 1,
+            };
+            assert!(
+                cost <= if killed { RATE } else { 0 },
+                "{cost} pictures of {shown:?} are lost; killed: {killed}"
+            );
+            if killed {
+                costs.push(cost);
+            }
+        }
+    }
+    assert_eq!(kept.next(), None, "a run that nobody was shown");
+    costs
 }
 
 /// The picture of an encoder's in a tag: H.264 as it also stands in an MP4 (FLV 1.0 annex E.4.3).
