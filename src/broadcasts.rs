@@ -49,6 +49,9 @@ use crate::{
 /// once. Whoever finds it full waits.
 const COMMANDS: usize = 64;
 
+/// Recordings that are read at the same time when a server starts: what keeps a disk and some cores busy.
+const READ_AT_ONCE: usize = 8;
+
 /// Broadcasts that are over and known again after a restart without asking the store: what viewers of them are told.
 const BOOT: usize = 1000;
 
@@ -156,33 +159,42 @@ impl Broadcasts {
                 }
             }
         }
-        for record in server.store.ask(|store| store.open()).await? {
-            let broadcast = match record.broadcast() {
-                Ok(broadcast) => broadcast,
-                // One that can't be read must not keep the others from going on.
-                Err(error) => {
-                    tracing::error!(broadcast = %record.id, %error, "can't go on with a broadcast");
-                    continue;
-                }
+        let mut open = server.store.ask(|store| store.open()).await?.into_iter();
+        loop {
+            let read = |record: Record| {
+                let past = tokio::spawn(past(server.clone(), record.id.clone(), record.app.clone()));
+                (record, past)
             };
-            let settings = &server.app_settings(record.app.as_ref());
-            let window = Span::from_millis(settings.hls.window.as_millis());
-            let reach = Span::from_millis(settings.hls.dvr_window.as_millis());
-            let mut past = server.recordings.past(&record.id, window, reach).await.unwrap_or_else(|error| {
-                tracing::error!(broadcast = %record.id, %error, "its media can't be read; its playlist begins anew");
-                live::Past::default()
-            });
-            if let Some(started) = broadcast.started_at().filter(|_| past.tail.is_empty()) {
-                past.leap(now.since(started));
+            let reading: Vec<_> = open.by_ref().take(READ_AT_ONCE).map(read).collect();
+            if reading.is_empty() {
+                return Ok(());
             }
-            server.audiences.go_on(server, &record.id).await;
-            let about = About::of_record(&record);
-            let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(Box::new(past)));
-            self.by_name.insert((record.app, record.stream), handle.clone());
-            self.by_id.insert(record.id, handle);
-            server.metrics.broadcasts.inc();
+            for (record, past) in reading {
+                server.audiences.go_on(server, &record.id).await;
+                // A panic is logged where it happens.
+                self.go_on(server, record, past.await.unwrap_or_default());
+            }
         }
-        Ok(())
+    }
+
+    /// Goes on with a broadcast whose media is the `past`.
+    fn go_on(&self, server: &Arc<Server>, record: Record, mut past: live::Past) {
+        let broadcast = match record.broadcast() {
+            Ok(broadcast) => broadcast,
+            // One that can't be read must not keep the others from going on.
+            Err(error) => {
+                return tracing::error!(broadcast = %record.id, %error, "can't go on with a broadcast");
+            }
+        };
+        if let Some(started) = broadcast.started_at().filter(|_| past.tail.is_empty()) {
+            past.leap(server.clock.now().since(started));
+        }
+        let about = About::of_record(&record);
+        let settings = &server.app_settings(record.app.as_ref());
+        let handle = actor::spawn(server, broadcast, about, settings, Begin::Boot(Box::new(past)));
+        self.by_name.insert((record.app, record.stream), handle.clone());
+        self.by_id.insert(record.id, handle);
+        server.metrics.broadcasts.inc();
     }
 
     /// Lets a push in, whose signature is right: into the open broadcast of its name, or into a new one. Waits up to
@@ -415,6 +427,17 @@ impl Broadcasts {
         }
         while closing.join_next().await.is_some() {}
     }
+}
+
+/// What the media of the broadcast `id` goes on from.
+async fn past(server: Arc<Server>, id: BroadcastId, app: App) -> live::Past {
+    let settings = server.app_settings(app.as_ref());
+    let window = Span::from_millis(settings.hls.window.as_millis());
+    let reach = Span::from_millis(settings.hls.dvr_window.as_millis());
+    server.recordings.past(&id, window, reach).await.unwrap_or_else(|error| {
+        tracing::error!(broadcast = %id, %error, "its media can't be read; its playlist begins anew");
+        live::Past::default()
+    })
 }
 
 /// Why a broadcast has no actor any more.

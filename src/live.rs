@@ -275,7 +275,8 @@ impl Live {
     /// What the recorder could not write so far.
     pub fn note_losses(&self, losses: &[Loss]) {
         self.kept.send_if_modified(|kept| {
-            let changed = kept.losses.as_deref() != Some(losses);
+            // Of a recording without any there is nothing to be stored.
+            let changed = kept.losses.as_deref().unwrap_or_default() != losses;
             if changed {
                 kept.losses = Some(losses.into());
             }

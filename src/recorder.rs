@@ -39,6 +39,9 @@ use crate::{
 /// this: a receiver that was added in the meantime need not learn of the year before.
 const TOLD_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
+/// Recordings that are repaired at the same time: what syncs wait for together.
+const REPAIRED_AT_ONCE: usize = 8;
+
 /// Why a recording ended whose broadcast the store does not know.
 const UNKNOWN: &str = "server_stopped";
 
@@ -141,18 +144,16 @@ impl Recordings {
             Ok((disk, torn))
         });
         let (disk, torn) = blocking(opened).await?;
-        for Entry { id, .. } in torn {
-            let reason = end_reason(store, &id).await?;
-            let disk = disk.clone();
-            let wall = UnixMillis(unix_now().0);
-            let named = id.clone();
-            let closed = spawn_blocking(move || disk.reopen(&named, wall)?.finish(reason, wall));
-            match blocking(closed).await {
-                Ok(Finished { segments, .. }) => {
-                    tracing::info!(recording = %id, segments, "repaired a recording")
-                }
-                // One that can't be mended must not keep the server from starting.
-                Err(error) => tracing::error!(recording = %id, %error, "can't repair a recording"),
+        let mut torn = torn.into_iter();
+        loop {
+            let repair = |Entry { id, .. }| tokio::spawn(repair(disk.clone(), store.clone(), id));
+            let repairing: Vec<_> = torn.by_ref().take(REPAIRED_AT_ONCE).map(repair).collect();
+            if repairing.is_empty() {
+                break;
+            }
+            for repaired in repairing {
+                // A panic is logged where it happens.
+                let _ = repaired.await;
             }
         }
         let (inits, ts) = (Once::new(INITS), Once::new(TS_SEGMENTS));
@@ -346,6 +347,20 @@ impl Recordings {
             Err(Error::Missing(_)) => Ok(()),
             deleted => deleted,
         }
+    }
+}
+
+/// Makes a recording final that was left open. One that can't be mended must not keep the server from starting.
+async fn repair(disk: kaibo_replay::Recordings, store: Store, id: Id) {
+    let reason = match end_reason(&store, &id).await {
+        Ok(reason) => reason,
+        Err(error) => return tracing::error!(recording = %id, %error, "can't see why a broadcast ended"),
+    };
+    let (wall, named) = (UnixMillis(unix_now().0), id.clone());
+    let closed = spawn_blocking(move || disk.reopen(&named, wall)?.finish(reason, wall));
+    match blocking(closed).await {
+        Ok(Finished { segments, .. }) => tracing::info!(recording = %id, segments, "repaired a recording"),
+        Err(error) => tracing::error!(recording = %id, %error, "can't repair a recording"),
     }
 }
 

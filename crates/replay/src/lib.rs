@@ -27,7 +27,8 @@
 //! nothing is in doubt but the last line.
 //!
 //! **Faults.** What can't be written is lost, exactly: the segment ends with its last whole part, and the index says
-//! from when to when nothing was recorded as soon as it can be written again. The next segment begins cleanly.
+//! from when to when nothing was recorded as soon as it can be written again. The next segment begins cleanly. A disk that
+//! has less free than is to be kept ([`Writer::keep_free`]) counts as one that refuses.
 //!
 //! Everything here blocks; call it from a thread that may.
 

@@ -1,6 +1,7 @@
 //! What the tests are made with: a server, encoders, viewers and measuring tools.
 
 pub mod clip;
+#[allow(dead_code, reason = "the tests of webhooks fill disks")]
 pub mod disk;
 pub mod flv;
 pub mod hls;

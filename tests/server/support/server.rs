@@ -5,7 +5,8 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    thread::sleep,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use md5::{Digest, Md5};
@@ -27,6 +28,7 @@ pub const CONTROL_TOKEN: &str = "control-token-of-the-test-a07c";
 /// A running server. When it goes, its log has to be clean: no panic, no secret.
 pub struct Kaibo {
     /// Where its data is, where that is not on everybody's disk. It goes before the folder that it is in.
+    #[allow(dead_code, reason = "the tests of webhooks fill disks")]
     pub disk: Option<Disk>,
     folder: TempDir,
     process: Child,
@@ -55,6 +57,7 @@ impl Kaibo {
     }
 
     /// The same with its data on a disk of its own of `mib` MiB.
+    #[allow(dead_code, reason = "the tests of webhooks fill disks")]
     pub fn start_on_disk(config: &str, mib: u32) -> Self {
         Self::start_on(config, |data| Some(Disk::mount(data, mib)))
     }
@@ -125,6 +128,22 @@ impl Kaibo {
     pub fn restart(&mut self) {
         self.process = spawn(&self.folder, &self.at);
         assert_eq!(self.listening(), self.at);
+    }
+
+    /// The same; how long it took from its exec until it said that it is ready.
+    pub fn restart_until_ready(&mut self) -> Duration {
+        let begun = Instant::now();
+        self.process = spawn(&self.folder, &self.at);
+        let ready = format!("http://{}/readyz", self.at.api);
+        let took = loop {
+            if http::try_get(&ready, &[]).is_ok_and(|reply| reply.status == 200) {
+                break begun.elapsed();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "not ready: {}", self.log());
+            sleep(Duration::from_millis(5));
+        };
+        assert_eq!(self.listening(), self.at);
+        took
     }
 
     fn listening(&mut self) -> Addresses {
@@ -227,6 +246,22 @@ impl Kaibo {
         http::get(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))]).text()
     }
 
+    /// Calls the control API with `body`, or without one where it is null; what it answers, null if nothing.
+    pub fn api_call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let request = ureq::http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}/api/v1{path}", self.at.api))
+            .header("authorization", format!("Bearer {API_TOKEN}"))
+            .header("content-type", "application/json");
+        let answer = match body {
+            Value::Null => ureq::run(request.body(()).unwrap()),
+            body => ureq::run(request.body(body.to_string()).unwrap()),
+        };
+        let text =
+            answer.unwrap_or_else(|error| panic!("{method} {path}: {error}")).body_mut().read_to_string();
+        serde_json::from_str(&text.unwrap()).unwrap_or(Value::Null)
+    }
+
     pub fn api_post(&self, path: &str) -> Value {
         let url = format!("http://{}/api/v1{path}", self.at.api);
         let reply = http::post(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))]);
@@ -277,7 +312,8 @@ impl Drop for Kaibo {
 fn spawn(folder: &TempDir, at: &Addresses) -> Child {
     let path = |name: &str| folder.path().join(name);
     let log = File::options().create(true).append(true).open(path("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_kaibo"))
+    let server = std::env::var("KAIBO_BIN");
+    Command::new(server.as_deref().unwrap_or(env!("CARGO_BIN_EXE_kaibo")))
         .args(["serve", "--config"])
         .arg(path("config.toml"))
         .env("KAIBO__DATA_DIR", path("data"))
