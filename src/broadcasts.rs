@@ -340,10 +340,25 @@ impl Broadcasts {
         title: Option<String>,
         replay_public: Option<bool>,
     ) -> Result<(), StoreError> {
+        let change = move |record| Status::changed(record, title.clone(), replay_public);
+        self.rewrite(server, id, change).await
+    }
+
+    /// The replay of a broadcast that is over and no longer in memory is gone. The broadcast stays known.
+    pub async fn without_replay(&self, server: &Server, id: &BroadcastId) -> Result<(), StoreError> {
+        self.rewrite(server, id, Status::without_replay).await
+    }
+
+    async fn rewrite(
+        &self,
+        server: &Server,
+        id: &BroadcastId,
+        change: impl Fn(Record) -> Record + Send + 'static,
+    ) -> Result<(), StoreError> {
         let asked = id.clone();
         let changed = server.store.ask(move |store| {
             let Some(record) = store.get(&asked)? else { return Ok(None) };
-            let record = Status::changed(record, title.clone(), replay_public);
+            let record = change(record);
             store.save(&record, &[])?;
             Ok(Some(record))
         });

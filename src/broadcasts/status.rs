@@ -151,9 +151,14 @@ impl Status {
             None => record,
         };
         match replay_public {
-            Some(public) => Extra::in_record(record, !public),
+            Some(public) => Extra { replay_private: !public, ..Extra::of_record(&record) }.in_record(record),
             None => record,
         }
+    }
+
+    /// The record of a broadcast whose replay is gone.
+    pub fn without_replay(record: Record) -> Record {
+        Extra { recorded: false, missing: Vec::new(), ..Extra::of_record(&record) }.in_record(record)
     }
 
     /// When its publisher went away, while it is away.
@@ -246,10 +251,9 @@ impl Extra {
         }
     }
 
-    /// `record` with a replay that is for everybody, or not.
-    fn in_record(record: Record, replay_private: bool) -> Record {
-        let extra = Self { replay_private, ..Self::of_record(&record) };
-        Record { extra: serde_json::to_string(&extra).unwrap_or_default(), ..record }
+    /// `record` with this.
+    fn in_record(&self, record: Record) -> Record {
+        Record { extra: serde_json::to_string(self).unwrap_or_default(), ..record }
     }
 
     fn of_record(record: &Record) -> Self {

@@ -45,7 +45,7 @@ impl Recordings {
             match blocking(expired).await {
                 Ok(expired) => {
                     for entry in expired {
-                        delete(&server, &entry.id, "retention").await;
+                        delete(&server, &entry.id, Why::Retention).await;
                     }
                 }
                 Err(error) => tracing::error!(%error, "can't look for old recordings"),
@@ -74,7 +74,7 @@ impl Recordings {
             }
             nothing_until = match oldest(&server, free).await {
                 Ok(Some(entry)) => {
-                    delete(&server, &entry.id, "disk_space").await;
+                    delete(&server, &entry.id, Why::DiskSpace).await;
                     None
                 }
                 Ok(None) => {
@@ -106,19 +106,44 @@ async fn oldest(server: &Arc<Server>, free: u64) -> Result<Option<Entry>, Error>
     .await
 }
 
-/// Deletes a final recording by ourselves, and says so. A broadcast is known for as long as its replay.
-async fn delete(server: &Arc<Server>, id: &Id, reason: &'static str) {
+/// Deletes a final recording by ourselves, and says so. A broadcast is known for as long as its replay may be kept.
+async fn delete(server: &Arc<Server>, id: &Id, why: Why) {
     let Ok(broadcast) = id.as_str().parse::<BroadcastId>() else { return };
     let known = status(server, id).await;
     if let Err(error) = server.recordings.delete(&broadcast).await {
         return tracing::error!(recording = %id, %error, "can't delete an old recording");
     }
+    let reason = why.name();
     tracing::info!(recording = %id, reason, "deleted a replay");
-    if let Some(known) = known {
-        notices::post(server, notices::replay_deleted(server, &known, reason, server.clock.now())).await;
-        server.broadcasts.forget(&known).await;
+    if let Some(known) = &known {
+        notices::post(server, notices::replay_deleted(server, known, reason, server.clock.now())).await;
     }
-    if let Err(error) = server.store.ask(move |store| store.delete(&broadcast)).await {
-        tracing::error!(%error, "can't forget a broadcast whose replay is gone");
+    let forgotten = match why {
+        Why::DiskSpace => server.broadcasts.without_replay(server, &broadcast).await,
+        Why::Retention => {
+            if let Some(known) = &known {
+                server.broadcasts.forget(server, known).await;
+            }
+            server.store.ask(move |store| store.delete(&broadcast).map(drop)).await
+        }
+    };
+    if let Err(error) = forgotten {
+        tracing::error!(recording = %id, %error, "can't store that a replay is gone");
+    }
+}
+
+/// Why the server deletes a replay.
+#[derive(Clone, Copy)]
+enum Why {
+    Retention,
+    DiskSpace,
+}
+
+impl Why {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Retention => "retention",
+            Self::DiskSpace => "disk_space",
+        }
     }
 }

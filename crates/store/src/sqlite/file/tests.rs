@@ -1,10 +1,11 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
+use kaibo_broadcast::Millis;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{SCHEMA, migrate};
-use crate::{Broadcasts, Error, Filter, Outbox, Sqlite, Store};
+use crate::{Broadcasts, Error, Filter, NewNotice, Outbox, Sqlite, Store};
 
 /// A database with rows in every table, as each version of the schema left it.
 const PAST: &[&str] = &[
@@ -189,4 +190,24 @@ fn pages(connection: &Connection, most: u32) -> u32 {
         most => most,
     };
     connection.query_row(&format!("PRAGMA max_page_count = {most}"), [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn on_a_disk_that_others_have_filled_there_is_room_for_what_comes_next() {
+    let (mut store, folder) = fresh();
+    let sizes =
+        || ["", "-wal"].map(|end| fs::metadata(folder.path().join(format!("kaibo.db{end}"))).unwrap().len());
+    let before = sizes();
+    for number in 0..200 {
+        let event = NewNotice {
+            id: format!("evt_{number}"),
+            broadcast: None,
+            kind: "replay.truncated".into(),
+            at: Millis(number),
+            body: "x".repeat(2000),
+            endpoints: vec!["shop".into()],
+        };
+        store.post(&[event]).unwrap();
+    }
+    assert_eq!(sizes(), before, "the file and its log have grown");
 }
