@@ -53,7 +53,7 @@ fn blocks(criterion: &mut Criterion) {
     let items = two_seconds();
     let size = |item: &Item| match item {
         Item::Frame(frame) => frame.data.len() as u64,
-        Item::Break => 0,
+        Item::Cue(_) | Item::Break => 0,
     };
     let mut group = criterion.benchmark_group("flv");
     group.throughput(Throughput::Bytes(items.iter().map(size).sum()));

@@ -63,6 +63,7 @@ fn two_seconds() -> (Tracks, Part) {
         independent: true,
         bytes: bytes.into(),
         samples: samples.into(),
+        cues: Box::default(),
     };
     (Tracks { video: Some(video), audio: Some(audio) }, part)
 }

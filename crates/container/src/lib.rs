@@ -2,6 +2,7 @@
 //!
 //! No I/O and no clock here.
 
+mod cue;
 pub mod flv;
 pub mod fmp4;
 mod iso;

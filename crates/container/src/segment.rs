@@ -4,7 +4,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
-use kaibo_media::{Span, Timestamp, TrackId, Tracks, UnixMillis};
+use kaibo_media::{Cue, Span, Timestamp, TrackId, Tracks, UnixMillis};
 
 /// One step in the life of a broadcast's segment list. For every segment: `Begin`, at least one `Part`, `End`.
 #[derive(Clone, Debug)]
@@ -49,7 +49,7 @@ pub struct Init {
     pub tracks: Arc<Tracks>,
 }
 
-/// One `moof` + `mdat`: the unit of low-latency delivery and of recording.
+/// One `moof` + `mdat`, behind the `emsg` of its timed events: the unit of low-latency delivery and of recording.
 #[derive(Debug)]
 pub struct Part {
     /// Number of the segment that it is part of.
@@ -62,11 +62,13 @@ pub struct Part {
     pub duration: Span,
     /// It holds a keyframe (`INDEPENDENT=YES`).
     pub independent: bool,
-    /// `moof` and `mdat`.
+    /// `moof` and `mdat`, behind an `emsg` for each timed event.
     pub bytes: Bytes,
     /// Where each frame lies in `bytes`, in file order: pictures, then sound. Empty where a gap in the pictures of a
     /// stream without sound is longer than a part.
     pub samples: Box<[Sample]>,
+    /// The timed events that are due within it, in order.
+    pub cues: Box<[Arc<Cue>]>,
 }
 
 /// Where a frame lies in a [`Part`], and when it is due.

@@ -8,7 +8,7 @@ use kaibo_container::flv::{
     Audio, Error, Flv, HevcForm, Packager, TagKind, Tags, Video, parse_audio, parse_video, websocket_header,
 };
 use kaibo_media::{
-    AudioCodec, AudioTrack, Frame, Item, Run, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec,
+    AudioCodec, AudioTrack, Cue, Frame, Item, Run, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec,
     VideoTrack, nal,
 };
 use proptest::{collection::vec, prelude::*};
@@ -486,4 +486,47 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn an_event_is_a_script_tag_with_its_time() {
+    let tracks = h264_and_aac();
+    let cue = |script| {
+        Item::Cue(Arc::new(Cue {
+            id: "e-1".into(),
+            kind: "product".into(),
+            payload: r#"{"id":1}"#.into(),
+            at: Timestamp::from_millis(45),
+            wall: UnixMillis(1000),
+            script,
+        }))
+    };
+    let video = |time, keyframe| frame(&tracks, TrackId::Video, time, keyframe, Bytes::from_static(b"data"));
+    let mut packager = Packager::new(Flv::default());
+    // One that comes before everything else waits for the first frame.
+    let own = Bytes::from_static(b"\x02\0\x0AonCuePoint\x05");
+    assert!(packager.push(&cue(Some(own.clone()))).is_none() && packager.flush().is_none());
+    assert_eq!(push(&mut packager, &video(0, true)), None);
+    assert!(packager.push(&cue(None)).is_none());
+    let block = packager.flush().unwrap();
+    let file = [&b"FLV\x01\x05\0\0\0\x09\0\0\0\0"[..], &block.bytes].concat();
+    let tags: Vec<_> = Tags::new(file.into()).unwrap().map(Result::unwrap).collect();
+    assert_eq!((tags[0].kind, tags[0].time_ms, &tags[0].body), (TagKind::Script, 45, &own));
+    assert_eq!((tags[2].kind, tags[2].time_ms), (TagKind::Script, 45));
+    let number = |value: f64| value.to_be_bytes();
+    let expected = [
+        b"\x02\0\x0ConTimedEvent\x03\0\x02id\x02\0\x03e-1\0\x04type\x02\0\x07product\0\x08media_ms\0",
+        &number(45.0)[..],
+        b"\0\x07unix_ms\0",
+        &number(1000.0),
+        b"\0\x07payload\x02\0\x08{\"id\":1}\0\0\x09",
+    ]
+    .concat();
+    assert_eq!(tags[2].body, expected);
+    // Without media no more wait than a piece of memory holds.
+    for _ in 0..10_000 {
+        assert!(packager.push(&cue(None)).is_none());
+    }
+    assert_eq!(push(&mut packager, &video(40, false)), None);
+    assert!(packager.flush().unwrap().bytes.len() < 600_000);
 }

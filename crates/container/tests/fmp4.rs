@@ -6,8 +6,13 @@ mod fmp4_streams;
 use std::sync::Arc;
 
 use fmp4_streams::*;
-use kaibo_container::fmp4::{self, Timed};
-use kaibo_media::{AudioCodec, AudioTrack, Span, Timestamp, TrackId, Tracks, VideoCodec, VideoTrack};
+use kaibo_container::{
+    fmp4::{self, Timed},
+    segment::Sample,
+};
+use kaibo_media::{
+    AudioCodec, AudioTrack, Cue, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec, VideoTrack,
+};
 use proptest::prelude::*;
 use shiguredo_mp4::{
     Decode, TrackKind,
@@ -137,7 +142,7 @@ fn small_part(tracks: &Arc<Tracks>) -> (Vec<Timed>, Vec<Timed>) {
 fn a_part_says_when_each_frame_is_due_and_where_it_lies() {
     let tracks = h264_aac();
     let (video, audio) = small_part(&tracks);
-    let (bytes, ours) = fmp4::part(7, &tracks, &video, &audio);
+    let (bytes, ours) = fmp4::part(7, &tracks, &video, &audio, &[]);
     let (moof, _) = MoofBox::decode(&bytes).unwrap();
     assert_eq!(moof.mfhd_box.sequence_number, 7);
     assert!(moof.traf_boxes.iter().all(|traf| traf.tfhd_box.default_base_is_moof));
@@ -172,18 +177,65 @@ fn a_part_says_when_each_frame_is_due_and_where_it_lies() {
 fn a_part_reads_back_as_it_was_written() {
     let tracks = h264_aac();
     let (video, audio) = small_part(&tracks);
-    let (bytes, written) = fmp4::part(7, &tracks, &video, &audio);
+    let (bytes, written) = fmp4::part(7, &tracks, &video, &audio, &[]);
     let read = fmp4::read_part(&bytes, &tracks).unwrap();
     assert_eq!((read.len, read.sequence), (bytes.len(), 7));
     assert_eq!((read.start, read.duration), (ms(1000), span(100)));
     assert_eq!(format!("{:?}", read.samples), format!("{written:?}"));
 }
 
+fn cue() -> Arc<Cue> {
+    Arc::new(Cue {
+        id: "e-1".into(),
+        kind: "product".into(),
+        payload: r#"{"name":"tea"}"#.into(),
+        at: ms(1033),
+        wall: UnixMillis(1_700_000_001_033),
+        script: None,
+    })
+}
+
+#[test]
+fn an_event_stands_in_front_of_its_part_and_moves_no_frame() {
+    let tracks = h264_aac();
+    let (video, audio) = small_part(&tracks);
+    let (plain, before) = fmp4::part(7, &tracks, &video, &audio, &[]);
+    let (bytes, samples) = fmp4::part(7, &tracks, &video, &audio, &[cue()]);
+    let json =
+        r#"{"id":"e-1","type":"product","media_ms":1033,"unix_ms":1700000001033,"payload":{"name":"tea"}}"#;
+    let tag = [
+        &b"ID3\x04\0\0\0\0\0"[..],
+        &[17 + json.len() as u8],
+        b"TXXX\0\0\0",
+        &[7 + json.len() as u8],
+        b"\0\0\x03kaibo\0",
+        json.as_bytes(),
+    ]
+    .concat();
+    let body = [
+        // Version 1; 90 kHz; 92,970 ticks; no duration; FNV-1a of `e-1`.
+        &b"emsg\x01\0\0\0\0\x01\x5F\x90\0\0\0\0\0\x01\x6B\x2A\0\0\0\0\x30\x29\xAA\xF2"[..],
+        b"https://aomedia.org/emsg/ID3\0product\0",
+        &tag,
+    ]
+    .concat();
+    let event = [&(4 + body.len() as u32).to_be_bytes()[..], &body].concat();
+    assert_eq!(bytes[..event.len()], event);
+    assert_eq!(bytes[event.len()..], plain);
+    let read = fmp4::read_part(&bytes, &tracks).unwrap();
+    assert_eq!((&*read.cues, read.len), (&[cue()][..], bytes.len()));
+    assert_eq!(format!("{:?}", read.samples), format!("{samples:?}"));
+    for (moved, sample) in samples.iter().zip(&before) {
+        let range = |sample: &Sample| sample.range.start as usize..sample.range.end as usize;
+        assert_eq!(bytes[range(moved)], plain[range(sample)]);
+    }
+}
+
 #[test]
 fn a_torn_recording_is_read_up_to_its_last_whole_part() {
     let tracks = h264_aac();
     let (video, audio) = small_part(&tracks);
-    let parts: Vec<_> = (0..3).map(|number| fmp4::part(number, &tracks, &video, &audio).0).collect();
+    let parts: Vec<_> = (0..3).map(|number| fmp4::part(number, &tracks, &video, &audio, &[]).0).collect();
     let bytes = parts.concat();
     let len = parts[0].len();
     for end in 0..=bytes.len() {
@@ -195,7 +247,7 @@ fn a_torn_recording_is_read_up_to_its_last_whole_part() {
 
 #[test]
 fn a_part_without_frames_is_still_a_part() {
-    let (bytes, samples) = fmp4::part(1, &h264_aac(), &[], &[]);
+    let (bytes, samples) = fmp4::part(1, &h264_aac(), &[], &[], &[]);
     let read = fmp4::read_part(&bytes, &h264_aac()).unwrap();
     assert_eq!((read.len, read.samples.len(), samples.len()), (bytes.len(), 0, 0));
 }
@@ -205,12 +257,12 @@ proptest! {
 
     #[test]
     fn damaged_parts_are_refused_or_read_within_bounds(
-        damage in prop::collection::vec((0usize..400, any::<u8>()), 1..6),
-        cut in 0usize..400,
+        damage in prop::collection::vec((0usize..600, any::<u8>()), 1..6),
+        cut in 0usize..600,
     ) {
         let tracks = h264_aac();
         let (video, audio) = small_part(&tracks);
-        let mut bytes = fmp4::part(7, &tracks, &video, &audio).0.to_vec();
+        let mut bytes = fmp4::part(7, &tracks, &video, &audio, &[cue()]).0.to_vec();
         for (at, value) in damage {
             if let Some(byte) = bytes.get_mut(at) {
                 *byte = value;

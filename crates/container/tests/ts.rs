@@ -8,7 +8,9 @@ use kaibo_container::{
     segment::{Part, Sample},
     ts,
 };
-use kaibo_media::{AudioCodec, AudioTrack, Span, Timestamp, TrackId, Tracks, VideoCodec, VideoTrack};
+use kaibo_media::{
+    AudioCodec, AudioTrack, Cue, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec, VideoTrack,
+};
 use mpeg2ts::{
     pes::{PesPacketReader, ReadPesPacket},
     ts::TsPacketReader,
@@ -97,6 +99,7 @@ fn part(start: i64, end: i64, units: &[Unit]) -> Arc<Part> {
         independent: true,
         bytes: bytes.into(),
         samples: samples.into(),
+        cues: Box::default(),
     })
 }
 
@@ -233,12 +236,14 @@ fn second(tracks: &Tracks, start: i64) -> Bytes {
 fn a_segment_begins_as_players_want_it() {
     let segment = second(&tracks(true, true), 0);
     let packets: Vec<&[u8]> = segment.chunks(188).collect();
-    // The very tables that ffmpeg writes for H.264 and AAC on these PIDs.
+    // The very tables that ffmpeg writes for H.264 and AAC on these PIDs, and the events' stream with what points at it.
     let pat =
         [&[0x47, 0x40, 0, 0x10, 0][..], b"\0\xB0\x0D\0\x01\xC1\0\0\0\x01\xF0\0\x2A\xB1\x04\xB2"].concat();
     let pmt = [
         &[0x47, 0x50, 0, 0x10, 0][..],
-        b"\x02\xB0\x17\0\x01\xC1\0\0\xE1\0\xF0\0\x1B\xE1\0\xF0\0\x0F\xE1\x01\xF0\0\x2F\x44\xB9\x9B",
+        b"\x02\xB0\x3C\0\x01\xC1\0\0\xE1\0\xF0\x11\x25\x0F\xFF\xFFID3 \xFFID3 \0\x1F\0\x01",
+        b"\x1B\xE1\0\xF0\0\x0F\xE1\x01\xF0\0",
+        b"\x15\xE1\x02\xF0\x0F\x26\x0D\xFF\xFFID3 \xFFID3 \0\x0F\x22\xBB\x5B\x1A",
     ]
     .concat();
     for (packet, expected) in packets.iter().zip([pat, pmt]) {
@@ -353,7 +358,7 @@ fn h265_has_its_own_delimiter_and_parameter_sets() {
     // The delimiter (0x46) and the VPS that the encoder put in are not doubled.
     let units = [picture(0, true, vec![vec![0x46, 1, 0x50], vps.to_vec(), vec![0x26, 1, 0xAA]])];
     let stream = ts::segment(&tracks, &[part(0, 40, &units)]).unwrap();
-    assert_eq!(stream[188 + 5 + 12], 0x24, "stream type");
+    assert_eq!(stream[188 + 5 + 29], 0x24, "stream type");
     let data = &demux(&stream).0[0].data;
     let expected =
         [&[0x46, 1, 0x50], vps, sps, pps, &[0x26, 1, 0xAA]].map(|nal| [&[0, 0, 0, 1], nal].concat());
@@ -471,4 +476,52 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn events_are_id3_tags_of_their_own_and_leave_the_media_alone() {
+    let tracks = tracks(true, true);
+    let cue = |at, payload: String| {
+        Arc::new(Cue {
+            id: format!("e-{at}").into(),
+            kind: "coupon".into(),
+            payload: payload.into(),
+            at: Timestamp::from_millis(at),
+            wall: UnixMillis(0),
+            script: None,
+        })
+    };
+    let units: Vec<_> =
+        (0..25).map(|frame| picture(frame * 40, frame == 0, vec![vec![0x65; 3000]])).collect();
+    let with = |cues: Vec<Arc<Cue>>| {
+        let part = Arc::into_inner(part(0, 1000, &units)).unwrap();
+        let parts = [Arc::new(Part { cues: cues.into(), ..part })];
+        let segment = ts::segment(&tracks, &parts).unwrap();
+        assert_eq!(ts::size(&tracks, &parts).unwrap(), segment.len());
+        check_packets(&segment, 0x100);
+        segment
+    };
+    let of = |segment: &[u8], pid: u16| -> Vec<u8> {
+        let of_pid = |packet: &&[u8]| u16::from(packet[1] & 0x1F) << 8 | u16::from(packet[2]) == pid;
+        segment.chunks(188).filter(of_pid).flatten().copied().collect()
+    };
+    let plain = with(Vec::new());
+    let told = with(vec![cue(130, "1".into()), cue(700, format!("\"{}\"", "x".repeat(8000)))]);
+    for pid in [0, 0x1000, 0x100, 0x101] {
+        assert_eq!(of(&plain, pid), of(&told, pid), "PID {pid:#x}");
+    }
+    assert_eq!(of(&plain, 0x102).len(), 0);
+    assert_eq!(of(&told, 0x102).len() / 188 % 16, 0);
+    let mut reader = PesPacketReader::new(TsPacketReader::new(&told[..]));
+    let mut tags = Vec::new();
+    while let Some(pes) = reader.read_pes_packet().unwrap() {
+        if pes.header.stream_id.as_u8() == 0xBD && !pes.data.is_empty() {
+            assert!(pes.data.starts_with(b"ID3\x04\0"));
+            tags.push((pes.header.pts.unwrap().as_u64() as i64, pes.data.len()));
+        }
+    }
+    tags.sort();
+    assert_eq!(tags[0].0, clock(Timestamp::from_millis(130)));
+    assert_eq!(tags[1].0, clock(Timestamp::from_millis(700)));
+    assert!(tags[1].1 > 8000);
 }

@@ -8,6 +8,7 @@
 //! "RFC 8216" is the specification of HLS, "rfc8216bis" its second edition (draft 22), "Apple" the HLS authoring
 //! specification for Apple devices.
 
+mod dates;
 mod multivariant;
 mod pieces;
 mod playlist;
@@ -19,6 +20,7 @@ mod uris;
 mod view;
 mod window;
 
+pub use dates::DateRange;
 pub use multivariant::{Rates, Variant, multivariant};
 pub use pieces::Pieces;
 pub use playlist::{Entry, Kind, LowLatency, Playlist, Report};

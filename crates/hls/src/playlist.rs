@@ -9,6 +9,7 @@ use kaibo_container::segment::Part;
 use kaibo_media::{Span, UnixMillis};
 
 use crate::{
+    dates::DateRange,
     pieces::Pieces,
     reach::Reach,
     time::{date_time, seconds},
@@ -87,6 +88,8 @@ pub struct Playlist<'a, I> {
     pub discontinuity_sequence: u64,
     /// Every entry begins with a keyframe.
     pub independent: bool,
+    /// The timed events of the entries.
+    pub date_ranges: &'a [DateRange],
     /// How the entries are named.
     pub uris: Uris<'a>,
     /// The entries; players give up on a playlist that has none.
@@ -174,7 +177,7 @@ impl<'e, I: IntoIterator<Item = Entry<'e>>> Playlist<'_, I> {
         if skipped > 0 {
             writeln!(out, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}")?;
         }
-        Ok(())
+        self.date_ranges.iter().try_for_each(|range| range.write(out))
     }
 }
 

@@ -1,10 +1,11 @@
 //! Views of a broadcast that end before its newest segment, or begin before its list does: chosen from what is recorded.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
-use kaibo_media::{Span, UnixMillis};
+use kaibo_media::{Cue, Span, UnixMillis};
 
 use crate::{
+    dates,
     playlist::{Entry, Kind, Playlist},
     uris::Uris,
 };
@@ -197,8 +198,13 @@ impl Selection {
         ended: bool,
         target_duration: u32,
         independent: bool,
+        cues: &[Arc<Cue>],
         uris: Uris<'_>,
     ) -> String {
+        let date_ranges = match (self.entries.front(), self.end()) {
+            (Some(first), Some(end)) => dates::listed(cues.iter(), first.wall, end),
+            _ => Vec::new(),
+        };
         Playlist {
             kind,
             ended,
@@ -206,6 +212,7 @@ impl Selection {
             media_sequence: self.media_sequence,
             discontinuity_sequence: self.discontinuity_sequence,
             independent,
+            date_ranges: &date_ranges,
             uris,
             entries: self.entries.iter().copied(),
             low_latency: None,

@@ -1,11 +1,12 @@
 //! The live window at one moment, as every viewer of it sees it.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use kaibo_container::segment::{Part, SegmentHead};
-use kaibo_media::{Span, Tracks};
+use kaibo_media::{Cue, Span, Tracks};
 
 use crate::{
+    dates,
     multivariant::{Rates, Variant, multivariant},
     pieces::Pieces,
     playlist::{Entry, Kind, LowLatency, Playlist, Report, SKIP_BOUNDARY},
@@ -25,6 +26,8 @@ pub struct View {
     pub(crate) reach: Arc<Reach>,
     pub(crate) listed: Arc<[Arc<Segment>]>,
     pub(crate) open: Option<Open>,
+    /// The timed events of all of them, and perhaps older ones.
+    pub(crate) cues: Arc<VecDeque<Arc<Cue>>>,
     pub(crate) position: Position,
     pub(crate) target_duration: Option<u32>,
     pub(crate) part_target: Option<Span>,
@@ -41,6 +44,12 @@ pub struct View {
 pub(crate) struct Open {
     pub head: Arc<SegmentHead>,
     pub parts: Box<[Arc<Part>]>,
+}
+
+impl Open {
+    fn duration(&self) -> Span {
+        self.parts.iter().map(|part| part.duration).sum()
+    }
 }
 
 /// Which media playlist is wanted.
@@ -84,10 +93,13 @@ impl View {
         });
         // A segment without a part has nothing to show yet.
         let open = self.open.iter().filter(|open| low_latency.is_some() && !open.parts.is_empty());
-        let (media_sequence, discontinuity_sequence) = match self.reach.first() {
-            Some(old) => (old.number, old.discontinuity_before),
-            None => (first.number(), first.discontinuity_before),
+        let (media_sequence, discontinuity_sequence, from) = match self.reach.first() {
+            Some(old) => (old.number, old.discontinuity_before, old.wall),
+            None => (first.number(), first.discontinuity_before, first.head.wall),
         };
+        let last = self.newest().map_or(from, |last| last.head.wall + last.duration);
+        let to = open.clone().next().map_or(last, |open| open.head.wall + open.duration());
+        let date_ranges = dates::listed(self.cues.iter(), from, to);
         let playlist = Playlist {
             kind: Kind::Live,
             ended: self.ended,
@@ -95,6 +107,7 @@ impl View {
             media_sequence,
             discontinuity_sequence,
             independent: self.independent,
+            date_ranges: &date_ranges,
             uris: Uris { prefix: "", format, query },
             entries: complete.chain(open.map(|open| -> Entry<'_> { entry(&open.head, &open.parts) })),
             low_latency,

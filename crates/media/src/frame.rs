@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::{Span, Timestamp, Tracks, UnixMillis};
+use crate::{Cue, Span, Timestamp, Tracks, UnixMillis};
 
 /// Which track of a stream a frame belongs to. A stream has at most one of each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +71,8 @@ impl Frame {
 pub enum Item {
     /// A frame.
     Frame(Arc<Frame>),
+    /// A timed event, for the time at which the stream is.
+    Cue(Arc<Cue>),
     /// The publisher went away: nothing of this run follows. What is half-packaged is to be closed now.
     Break,
 }

@@ -6,6 +6,7 @@
 
 mod assembler;
 mod codec;
+mod cue;
 mod frame;
 mod health;
 pub mod nal;
@@ -16,6 +17,7 @@ mod tracks;
 
 pub use assembler::{Assembler, AssemblyError};
 pub use codec::{CodecError, bits, h264};
+pub use cue::{Cue, MOST_PAYLOAD, is_kind};
 pub use frame::{Frame, Item, Run, TrackId};
 pub use health::{Health, HealthReport, Warning};
 pub use nal::NalError;

@@ -1,6 +1,6 @@
 //! Which stretches of a recording are shown: all of it as a replay, one as a clip, several as an edited version.
 
-use kaibo_media::{Span, Timestamp};
+use kaibo_media::{Span, Timestamp, UnixMillis};
 
 use crate::Segment;
 
@@ -164,11 +164,31 @@ impl Edit {
             Piece { joint, ..piece }
         })
     }
+
+    /// When what is due at `at` happens by the dates of a list of this edit; none where that is cut out. What was told while
+    /// the publisher was away happens where the list goes on, or, once it `is_final`, at its end.
+    pub fn date_of(&self, segments: &[Segment], at: Timestamp, is_final: bool) -> Option<UnixMillis> {
+        let stretch = self.0.iter().find(|stretch| stretch.from <= at && at < stretch.to)?;
+        let (before, after) =
+            segments.split_at_checked(segments.partition_point(|segment| segment.start <= at))?;
+        let shown = before.last().filter(|segment| !segment.filler && at < segment.end());
+        if let Some(segment) = shown {
+            return Some(segment.wall + (at - segment.start));
+        }
+        let own = |segment: &&Segment| {
+            !segment.filler && segment.start < stretch.to && segment.end() > stretch.from
+        };
+        if let Some(next) = after.iter().find(own) {
+            return Some(next.wall);
+        }
+        // A millisecond before it, for the end itself is not in the list.
+        let last = before.iter().rev().find(own).filter(|_| is_final)?;
+        Some(last.wall + (last.duration - Span::from_millis(1)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use kaibo_media::UnixMillis;
     use proptest::prelude::*;
 
     use super::*;
@@ -207,6 +227,29 @@ mod tests {
                 (piece.segment.number, from, from + duration, piece.joint)
             })
             .collect()
+    }
+
+    #[test]
+    fn what_was_told_beside_what_is_shown_happens_where_the_list_goes_on() {
+        let mut segments = recorded();
+        segments
+            .iter_mut()
+            .for_each(|segment| segment.wall = UnixMillis(100_000 + segment.start.as_millis()));
+        let date = |edit: &Edit, segments: &[Segment], millis, is_final| {
+            edit.date_of(segments, at(millis), is_final).map(|date| date.0 - 100_000)
+        };
+        let whole = Edit::default();
+        assert_eq!(date(&whole, &segments, 0, false), Some(0));
+        assert_eq!(date(&whole, &segments, 5999, false), Some(5999));
+        // In the filler.
+        assert_eq!(date(&whole, &segments, 6000, false), Some(8000));
+        assert_eq!(date(&whole, &segments[..4], 6000, false), None, "not before it is known where that is");
+        assert_eq!(date(&whole, &segments[..4], 6000, true), Some(5999));
+        assert_eq!(date(&whole, &segments[3..4], 6000, true), None, "nothing is shown");
+        let edit = Edit::new([stretch(1000, 3000), stretch(5000, 9000)]).unwrap();
+        let dates: Vec<_> =
+            [500, 1000, 4000, 5500, 7000, 9000].map(|at| date(&edit, &segments, at, true)).into();
+        assert_eq!(dates, [None, Some(1000), None, Some(5500), Some(8000), None]);
     }
 
     #[test]

@@ -2,13 +2,14 @@
 
 use std::io;
 
-use kaibo_media::{Span, Timestamp, UnixMillis};
+use kaibo_media::{Cue, Span, Timestamp, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::tracks::StoredTracks;
 
-/// The longest line, in bytes. The longest honest one is that of an initialisation section: two decoder
-/// configurations in hexadecimal, a few hundred bytes each.
+/// The longest line, in bytes. The longest honest one is that of a timed event: 8 KiB of JSON within JSON, where each
+/// quotation mark takes two bytes. (An initialisation section has two decoder configurations in hexadecimal, a few hundred
+/// bytes each.)
 pub(crate) const LINE: usize = 64 << 10;
 
 /// Media time in an index is counted in flicks, which hold every clock exactly.
@@ -87,6 +88,17 @@ pub(crate) enum Fact {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         filler: bool,
     },
+    /// A timed event in the part that the next line but those of other events is of.
+    Cue {
+        id: String,
+        kind: String,
+        #[serde(with = "timestamp")]
+        at: Timestamp,
+        #[serde(with = "wall")]
+        wall: UnixMillis,
+        /// JSON.
+        payload: String,
+    },
     /// The next part of the segment is written.
     Part {
         len: u64,
@@ -118,6 +130,13 @@ pub(crate) enum Fact {
     },
     /// The last line.
     Finished(Finished),
+}
+
+impl From<&Cue> for Fact {
+    fn from(Cue { id, kind, payload, at, wall, .. }: &Cue) -> Self {
+        let (id, kind, payload) = (id.to_string(), kind.to_string(), payload.to_string());
+        Self::Cue { id, kind, at: *at, wall: *wall, payload }
+    }
 }
 
 impl Fact {

@@ -33,6 +33,7 @@
 //! Everything here blocks; call it from a thread that may.
 
 mod catalogue;
+mod cues;
 mod disk;
 mod edit;
 mod error;
@@ -50,6 +51,7 @@ mod tracks;
 mod writer;
 
 pub use catalogue::{Entry, Mended, Recordings};
+pub use cues::Cues;
 pub use disk::{Disk, DiskFile, Local};
 pub use edit::{BadEdit, Edit, Piece, STRETCHES, Stretch};
 pub use error::Error;

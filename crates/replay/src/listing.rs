@@ -1,8 +1,10 @@
 //! The segments of a recording, for playlists.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use kaibo_media::{Span, Timestamp, UnixMillis};
+use kaibo_media::{Cue, Span, Timestamp, UnixMillis};
+
+use crate::Cues;
 
 /// Segments in one recording: 12 h of segments of 165 ms. At 56 bytes each that is 14 MiB per recording at the worst,
 /// and 1.2 MiB for 12 h of 2 s.
@@ -43,15 +45,33 @@ impl Segment {
 #[derive(Debug, Default)]
 pub struct Listing {
     segments: RwLock<Vec<Segment>>,
+    cues: RwLock<Cues>,
 }
 
 impl Listing {
-    pub(crate) fn new(segments: Vec<Segment>) -> Self {
-        Self { segments: RwLock::new(segments) }
+    pub(crate) fn new(segments: Vec<Segment>, cues: Cues) -> Self {
+        Self { segments: RwLock::new(segments), cues: RwLock::new(cues) }
     }
 
-    pub(crate) fn push(&self, segment: Segment) {
+    /// Adds a segment with its timed events, which come first: whoever sees the segment sees them, too.
+    pub(crate) fn push(&self, segment: Segment, cues: Vec<Arc<Cue>>) {
+        if !cues.is_empty() {
+            let mut kept = self.cues.write().unwrap_or_else(PoisonError::into_inner);
+            for cue in cues.into_iter().filter(|cue| cue.at < segment.end()) {
+                kept.keep(cue);
+            }
+        }
         self.segments.write().unwrap_or_else(PoisonError::into_inner).push(segment);
+    }
+
+    /// The timed events of the segments.
+    pub fn cues(&self) -> Vec<Arc<Cue>> {
+        self.cues.read().unwrap_or_else(PoisonError::into_inner).all().to_vec()
+    }
+
+    /// Whether `cue` would be kept, if it came next.
+    pub(crate) fn has_room(&self, cue: &Cue) -> bool {
+        self.cues.read().unwrap_or_else(PoisonError::into_inner).has_room(cue)
     }
 
     /// Looks at the segments. The recorder waits meanwhile, so be brief: render, don't write to a socket.

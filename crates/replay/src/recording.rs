@@ -4,13 +4,14 @@ use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use kaibo_container::segmenter::Resume;
-use kaibo_media::{Span, Timestamp, Tracks};
+use kaibo_media::{Cue, Span, Timestamp, Tracks};
 
 use crate::{
-    Error, Finished, Id, Loss, Meta, Segment,
+    Cues, Error, Finished, Id, Loss, Meta, Segment,
     disk::open,
     fact::{self, Fact},
 };
@@ -52,6 +53,7 @@ pub struct Recording {
     pub(crate) inits: Vec<StoredInit>,
     pub(crate) segments: Vec<Segment>,
     pub(crate) losses: Vec<Loss>,
+    pub(crate) cues: Cues,
     pub(crate) finished: Option<Finished>,
     /// Where the recorded, or at least the live, timeline ends.
     pub(crate) end: Timestamp,
@@ -84,6 +86,8 @@ struct Current {
     segment: Segment,
     /// Length, checksum and duration of each part.
     parts: Vec<(u64, u32, Span)>,
+    /// How many timed events there were before it.
+    cues: usize,
 }
 
 impl Recording {
@@ -119,6 +123,7 @@ impl Recording {
             inits: Vec::new(),
             segments: Vec::new(),
             losses: Vec::new(),
+            cues: Cues::default(),
             finished: None,
             end: Timestamp::ZERO,
             whole: 0,
@@ -149,6 +154,11 @@ impl Recording {
     /// What is missing.
     pub fn losses(&self) -> &[Loss] {
         &self.losses
+    }
+
+    /// Its timed events.
+    pub fn cues(&self) -> &[Arc<Cue>] {
+        self.cues.all()
     }
 
     /// Whether, when and why it became final.
@@ -215,9 +225,16 @@ impl Recording {
                     independent,
                     filler,
                 };
-                *current = Some(Current { segment, parts: Vec::new() });
+                *current = Some(Current { segment, parts: Vec::new(), cues: self.cues.all().len() });
                 self.next = number.saturating_add(1);
                 self.discontinuity = Some(discontinuity);
+            }
+            Fact::Cue { id, kind, at, wall, payload } => {
+                if current.is_none() {
+                    return Err("an event without its segment");
+                }
+                let (id, kind, payload) = (id.into(), kind.into(), payload.into());
+                self.cues.keep(Arc::new(Cue { id, kind, payload, at, wall, script: None }));
             }
             Fact::Part { len, crc, duration } => {
                 let current = current.as_mut().ok_or("a part without its segment")?;
@@ -254,11 +271,13 @@ impl Recording {
 
     /// Keeps the parts of `current` as a segment.
     fn close(&mut self, current: Option<Current>) {
-        let Some(Current { mut segment, parts }) = current else { return };
+        let Some(Current { mut segment, parts, cues }) = current else { return };
         for (len, _, duration) in &parts {
             segment.bytes = segment.bytes.saturating_add(*len);
             segment.duration += *duration;
         }
+        // Those of a part that was not written, or is torn, are gone with it.
+        self.cues.cut(cues, segment.end());
         if segment.bytes > 0 {
             self.end = self.end.max(segment.end());
             self.segments.push(segment);

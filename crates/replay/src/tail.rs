@@ -132,6 +132,7 @@ impl Segment {
                 independent: fragment.samples.iter().any(|sample| sample.keyframe),
                 bytes: bytes.slice(at..at + fragment.len),
                 samples: fragment.samples,
+                cues: fragment.cues,
             });
             at += fragment.len;
             start += fragment.duration;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
-use kaibo_media::{Span, Timestamp, UnixMillis};
+use kaibo_media::{Cue, Span, Timestamp, UnixMillis};
 
 use crate::{
     Disk, DiskFile, Error, File, Finished, Id, Listing, Local, Loss, Meta, Recording, Segment,
@@ -59,6 +59,7 @@ pub struct Writer<D: Disk = Local> {
 struct Open<F> {
     /// What of it is written.
     segment: Segment,
+    cues: Vec<Arc<Cue>>,
     file: F,
     moofs: Moofs,
     /// What of it outlives a power loss.
@@ -140,7 +141,7 @@ impl<D: Disk> Writer<D> {
             index,
             frames,
             open: None,
-            listing: Arc::new(Listing::new(recording.segments.clone())),
+            listing: Arc::new(Listing::new(recording.segments.clone(), recording.cues.clone())),
             next: resume.next_segment,
             next_init: resume.next_init,
             end: recording.end,
@@ -319,7 +320,8 @@ impl<D: Disk> Writer<D> {
             filler: segment.filler,
         };
         self.tell_loss(head.start).and_then(|()| self.index.append(&fact)).map_err(Error::at(&self.dir))?;
-        self.open = Some(Open { segment, file, moofs: Moofs::default(), synced: (0, Span::ZERO) });
+        let (moofs, synced) = (Moofs::default(), (0, Span::ZERO));
+        self.open = Some(Open { segment, cues: Vec::new(), file, moofs, synced });
         self.next = head.number.saturating_add(1);
         self.end = self.end.max(head.start);
         Ok(())
@@ -356,7 +358,12 @@ impl<D: Disk> Writer<D> {
             crc: crc32fast::hash(&part.bytes),
             duration: part.duration,
         };
-        let written = open.file.write_all(&part.bytes).and_then(|()| self.index.append(&fact));
+        // The line of the part is the last: without it none of this counts.
+        let told = part.cues.iter().filter(|cue| self.listing.has_room(cue));
+        let written = open.file.write_all(&part.bytes).and_then(|()| {
+            told.clone().try_for_each(|cue| self.index.append(&Fact::from(&**cue)))?;
+            self.index.append(&fact)
+        });
         if let Err(error) = written {
             let error = Error::at(&self.dir.join(segment_file(part.segment)))(error);
             // The bytes of half a part do not count; cutting them off is tidiness, so it may fail too.
@@ -365,6 +372,7 @@ impl<D: Disk> Writer<D> {
             self.lose(self.end, &error);
             return Err(error);
         }
+        open.cues.extend(told.cloned());
         open.segment.bytes += part.bytes.len() as u64;
         open.segment.duration += part.duration;
         open.moofs.push(&part.bytes, open.segment.bytes);
@@ -375,15 +383,15 @@ impl<D: Disk> Writer<D> {
     /// Ends the open segment with what of it is written, and lists it.
     fn close(&mut self) -> Result<(), Error> {
         self.sync()?;
-        if let Some(Open { segment, moofs, .. }) = self.open.take() {
-            self.list(segment, moofs);
+        if let Some(Open { segment, cues, moofs, .. }) = self.open.take() {
+            self.list(segment, cues, moofs);
         }
         Ok(())
     }
 
-    fn list(&mut self, segment: Segment, moofs: Moofs) {
+    fn list(&mut self, segment: Segment, cues: Vec<Arc<Cue>>, moofs: Moofs) {
         if segment.bytes > 0 {
-            self.listing.push(segment);
+            self.listing.push(segment, cues);
             self.frames.append(&segment, moofs);
         }
     }
@@ -412,10 +420,10 @@ impl<D: Disk> Writer<D> {
     fn give_up(&mut self) {
         self.index.forget_unsynced();
         self.loss_told = false;
-        if let Some(Open { mut segment, moofs, synced, .. }) = self.open.take() {
+        if let Some(Open { mut segment, cues, moofs, synced, .. }) = self.open.take() {
             (segment.bytes, segment.duration) = synced;
             self.end = segment.end();
-            self.list(segment, moofs);
+            self.list(segment, cues, moofs);
         }
     }
 

@@ -84,6 +84,7 @@ impl Source {
             independent: index == 0,
             bytes,
             samples,
+            cues: Box::default(),
         }))
     }
 }

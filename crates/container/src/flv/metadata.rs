@@ -1,15 +1,20 @@
-//! `onMetaData`, the script tag that players read first.
+//! Script tags: `onMetaData`, which players read first, and timed events.
 
 use bytes::{BufMut, BytesMut};
-use kaibo_media::{AudioCodec, Tracks, VideoCodec};
+use kaibo_media::{AudioCodec, Cue, Tracks, VideoCodec};
 
 use super::{Flv, HevcForm};
 
+const STRING: u8 = 2;
+const OBJECT_END: [u8; 3] = [0, 0, 9];
+
+/// What the script tags of timed events are called. Not `onTextData`: that makes a track of subtitles in FFmpeg and in the
+/// players that are built on it, which show what is in it, or can't copy it.
+const CUE: &str = "onTimedEvent";
+
 /// AMF0 (FLV §E.4.4.2): the string `onMetaData` and an ECMA array. No duration: the stream has no end yet.
 pub(super) fn write(flv: Flv, out: &mut BytesMut, tracks: &Tracks) {
-    const STRING: u8 = 2;
     const ECMA_ARRAY: u8 = 8;
-    const OBJECT_END: [u8; 3] = [0, 0, 9];
 
     out.put_u8(STRING);
     key(out, "onMetaData");
@@ -17,7 +22,7 @@ pub(super) fn write(flv: Flv, out: &mut BytesMut, tracks: &Tracks) {
     let count_at = out.len();
     out.put_u32(0);
     let mut count = 0u32;
-    let mut entry = |name: &str, value: Value| {
+    let mut entry = |name: &str, value: Value<'_>| {
         key(out, name);
         value.write(out);
         count += 1;
@@ -58,12 +63,32 @@ pub(super) fn write(flv: Flv, out: &mut BytesMut, tracks: &Tracks) {
     }
 }
 
-enum Value {
-    Number(f64),
-    Boolean(bool),
+/// A timed event: its name and an object. The payload is JSON, as it is everywhere else: AMF0 has no numbers but doubles.
+pub(super) fn write_cue(out: &mut BytesMut, cue: &Cue) {
+    const OBJECT: u8 = 3;
+    out.put_u8(STRING);
+    key(out, CUE);
+    out.put_u8(OBJECT);
+    for (name, value) in [
+        ("id", Value::Text(&cue.id)),
+        ("type", Value::Text(&cue.kind)),
+        ("media_ms", Value::Number(cue.at.as_millis() as f64)),
+        ("unix_ms", Value::Number(cue.wall.0 as f64)),
+        ("payload", Value::Text(&cue.payload)),
+    ] {
+        key(out, name);
+        value.write(out);
+    }
+    out.put_slice(&OBJECT_END);
 }
 
-impl Value {
+enum Value<'a> {
+    Number(f64),
+    Boolean(bool),
+    Text(&'a str),
+}
+
+impl Value<'_> {
     fn write(self, out: &mut BytesMut) {
         match self {
             Self::Number(number) => {
@@ -74,12 +99,16 @@ impl Value {
                 out.put_u8(1);
                 out.put_u8(boolean.into());
             }
+            Self::Text(text) => {
+                out.put_u8(STRING);
+                key(out, text);
+            }
         }
     }
 }
 
-/// A name without a type marker; the names here are a few letters long.
-fn key(out: &mut BytesMut, name: &str) {
-    out.put_u16(name.len() as u16);
-    out.put_slice(name.as_bytes());
+/// A name or short string without a type marker. The names here are a few letters long, and payloads some KiB.
+fn key(out: &mut BytesMut, text: &str) {
+    out.put_u16(text.len() as u16);
+    out.put_slice(text.as_bytes());
 }

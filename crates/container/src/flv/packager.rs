@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use kaibo_media::{Frame, Item, Run, Timestamp, TrackId, Tracks};
+use kaibo_media::{Cue, Frame, Item, Run, Timestamp, TrackId, Tracks};
 
 /// How frames are written one after the other.
 pub trait Format {
     /// Appends a frame.
     fn frame(&self, out: &mut BytesMut, frame: &Frame);
+    /// Appends a timed event.
+    fn cue(&self, out: &mut BytesMut, cue: &Cue);
     /// Appends what a decoder needs before the first frame of `tracks`, at the time of that frame.
     fn headers(&self, out: &mut BytesMut, tracks: &Tracks, time: Timestamp);
 }
@@ -77,6 +79,7 @@ impl<F: Format> Packager<F> {
     pub fn push(&mut self, item: &Item) -> Option<Block> {
         match item {
             Item::Frame(frame) => self.frame(frame),
+            Item::Cue(cue) => self.cue(cue),
             Item::Break => self.flush(),
         }
     }
@@ -89,6 +92,21 @@ impl<F: Format> Packager<F> {
         (!bytes.is_empty()).then_some(Block { bytes, keyframe, tracks, run, start, frames })
     }
 
+    /// Goes with the frames of the open block, or in front of the next one. While nothing else comes, no more wait than
+    /// fit into a piece.
+    fn cue(&mut self, cue: &Cue) -> Option<Block> {
+        let needed = cue.size() + overhead(cue.size());
+        let full = self.buffer.capacity() - self.buffer.len() < needed;
+        let ended = if full { self.flush() } else { None };
+        if full && self.buffer.is_empty() {
+            self.buffer.reserve(PIECE);
+        } else if full {
+            return ended;
+        }
+        self.format.cue(&mut self.buffer, cue);
+        ended
+    }
+
     fn frame(&mut self, frame: &Arc<Frame>) -> Option<Block> {
         let changed = self.tracks.as_ref().is_some_and(|tracks| differ(tracks, &frame.tracks));
         let needed = frame.data.len() + overhead(frame.data.len());
@@ -99,7 +117,7 @@ impl<F: Format> Packager<F> {
         let ended = if key_picture || changed || full || other_run { self.flush() } else { None };
 
         if full {
-            // Never copies: the buffer holds nothing now.
+            // Copies no frame: the buffer holds nothing now, or events that wait for one.
             self.buffer.reserve(needed.max(PIECE));
         }
         if changed {

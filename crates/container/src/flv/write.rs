@@ -1,7 +1,7 @@
 //! Writing tags.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use kaibo_media::{AudioCodec, AudioTrack, Frame, Timestamp, TrackId, Tracks, VideoCodec, VideoTrack};
+use kaibo_media::{AudioCodec, AudioTrack, Cue, Frame, Timestamp, TrackId, Tracks, VideoCodec, VideoTrack};
 
 use super::{
     Error, Format, Prefix, TagKind,
@@ -121,6 +121,15 @@ impl Flv {
         }
     }
 
+    /// The body of the script tag (or RTMP message) of a timed event: AMF0.
+    pub fn cue_body(self, cue: &Cue) -> Bytes {
+        cue.script.clone().unwrap_or_else(|| {
+            let mut body = BytesMut::with_capacity(256 + cue.payload.len());
+            metadata::write_cue(&mut body, cue);
+            body.freeze()
+        })
+    }
+
     fn video_prefix(self, codec: VideoCodec, packet: u8, keyframe: bool, composition: i64) -> Option<Prefix> {
         let frame_type = if keyframe { 1 } else { 2 };
         let [_, offset @ ..] = (composition.clamp(-0x80_0000, 0x7F_FFFF) as i32).to_be_bytes();
@@ -141,6 +150,10 @@ impl Flv {
 impl Format for Flv {
     fn frame(&self, out: &mut BytesMut, frame: &Frame) {
         self.write_tag(out, frame);
+    }
+
+    fn cue(&self, out: &mut BytesMut, cue: &Cue) {
+        write(out, TagKind::Script, millis(cue.at), &[], &self.cue_body(cue));
     }
 
     fn headers(&self, out: &mut BytesMut, tracks: &Tracks, time: Timestamp) {

@@ -1,11 +1,13 @@
 //! Fragmented MP4 with CMAF's constraints (ISO/IEC 14496-12, 23000-19): the initialisation section and parts
 //! (`moof` + `mdat`), written and read back.
 //!
-//! Every stream has the same shape, so that parts need nothing but their tracks to be written or read: video is
+//! A timed event is an `emsg` box with an ID3 tag in front of the `moof` of its part ("Carriage of ID3 Timed Metadata in
+//! CMAF", AOM). Every stream has the same shape, so that parts need nothing but their tracks to be written or read: video is
 //! track 1 at 90 kHz, audio is track 2 at its sample rate, sync flags of audio come from `trex`. There is no edit
 //! list: `tfdt` carries the broadcast's own timeline and nothing shifts sound against picture. Parts carry no
 //! `styp`: CMAF makes it optional for chunks, and a segment must be its parts and nothing else.
 
+mod emsg;
 mod init;
 mod part;
 mod read;

@@ -1,11 +1,11 @@
-//! Writing a part: `moof` and `mdat` in one allocation.
+//! Writing a part: `emsg`, `moof` and `mdat` in one allocation.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kaibo_media::{Frame, Timestamp, TrackId, Tracks};
+use kaibo_media::{Cue, Frame, Timestamp, TrackId, Tracks};
 
-use super::{NON_SYNC, SYNC, timescale};
+use super::{NON_SYNC, SYNC, emsg, timescale};
 use crate::{
     iso::{
         AUDIO_ID, VIDEO_ID,
@@ -29,16 +29,24 @@ pub struct Timed {
 }
 
 /// Writes one part: the frames of each track in decoding order, video before audio. `sequence` is to rise from part
-/// to part. Also says where each frame lies in the bytes.
+/// to part. Timed events stand in front. Also says where each frame lies in the bytes.
 ///
 /// A frame lasts to the tick at which its successor begins, so roundings never add up.
-pub fn part(sequence: u32, tracks: &Tracks, video: &[Timed], audio: &[Timed]) -> (Bytes, Box<[Sample]>) {
+pub fn part(
+    sequence: u32,
+    tracks: &Tracks,
+    video: &[Timed],
+    audio: &[Timed],
+    cues: &[Arc<Cue>],
+) -> (Bytes, Box<[Sample]>) {
     let runs = [TrackRun::new(tracks, TrackId::Video, video), TrackRun::new(tracks, TrackId::Audio, audio)];
     let runs = runs.iter().filter(|run| !run.frames.is_empty());
     let head = MOOF + runs.clone().map(TrackRun::traf_len).sum::<usize>();
     let media: usize = runs.clone().map(TrackRun::media_len).sum();
 
-    let mut out = Vec::with_capacity(head + 8 + media);
+    let events: usize = cues.iter().map(|cue| emsg::LEN + cue.payload.len()).sum();
+    let mut out = Vec::with_capacity(events + head + 8 + media);
+    cues.iter().for_each(|cue| emsg::write(&mut out, cue));
     boxed(&mut out, b"moof", |out| {
         full(out, b"mfhd", 0, 0, |out| u32(out, sequence));
         let mut offset = head + 8;

@@ -3,9 +3,11 @@
 //! Nothing is taken on trust: a count is checked against the bytes that are there before it is believed, and a
 //! frame's range lies within its `mdat`.
 
-use kaibo_media::{Span, Timestamp, TrackId, Tracks};
+use std::sync::Arc;
 
-use super::{Error, timescale};
+use kaibo_media::{Cue, Span, Timestamp, TrackId, Tracks};
+
+use super::{Error, emsg, timescale};
 use crate::{
     iso::{AUDIO_ID, VIDEO_ID},
     segment::Sample,
@@ -24,6 +26,8 @@ pub struct Fragment {
     pub duration: Span,
     /// Its frames in file order; ranges count from the start of the part. Times are exact to a tick of the track.
     pub samples: Box<[Sample]>,
+    /// Its timed events.
+    pub cues: Box<[Arc<Cue>]>,
 }
 
 /// Walks the parts of a segment or recording from its start. Ends after the last whole part, or with an error.
@@ -88,6 +92,7 @@ pub fn read_part(bytes: &[u8], tracks: &Tracks) -> Result<Fragment, Error> {
         start: first.map_or(Timestamp::ZERO, TrackRun::start),
         duration: first.map_or(Span::ZERO, |run| run.end() - run.start()),
         samples: samples.into(),
+        cues: moof.cues,
     })
 }
 
@@ -98,6 +103,8 @@ pub struct Moof {
     pub len: usize,
     /// Sequence number of the part.
     pub sequence: u32,
+    /// Its timed events, which stand in front.
+    pub cues: Box<[Arc<Cue>]>,
     /// A video and an audio track at the most, in file order.
     pub runs: Vec<TrackRun>,
 }
@@ -132,10 +139,13 @@ pub struct Entry {
     pub composition: i32,
 }
 
-/// The `moof` that a part begins with, and how many bytes the part has, of which these need not be all. None where
+/// The `moof` that a part begins with, with the events in front of it, and how many bytes the part has, of which these need not be all. None where
 /// something else stands there, or not enough of it.
 pub fn measure(part: &[u8]) -> Option<(&[u8], u64)> {
     let mut file = Reader { bytes: part, at: 0 };
+    while file.next_is(b"emsg") {
+        file.boxed(b"emsg").ok()?;
+    }
     file.boxed(b"moof").ok()?;
     let moof = part.get(..file.at)?;
     let media = file.u32().ok()?;
@@ -146,17 +156,25 @@ pub fn measure(part: &[u8]) -> Option<(&[u8], u64)> {
 /// Reads the `moof` at the start of `bytes`; more may follow it.
 pub fn read_moof(bytes: &[u8], tracks: &Tracks) -> Result<Moof, Error> {
     let mut file = Reader { bytes, at: 0 };
+    let mut cues = Vec::new();
+    while file.next_is(b"emsg") {
+        let event = file.boxed(b"emsg")?;
+        let cue = event.bytes.get(event.at..).and_then(emsg::read);
+        cues.push(Arc::new(cue.ok_or_else(|| event.malformed("another event than Kaibo writes"))?));
+    }
+    // Offsets count from here.
+    let base = file.at;
     let mut moof = file.boxed(b"moof")?;
     let mut mfhd = moof.full(b"mfhd", 0)?;
     let sequence = mfhd.u32()?;
     let mut runs = Vec::new();
     while !moof.is_empty() {
-        runs.push(TrackRun::read(moof.boxed(b"traf")?, tracks)?);
+        runs.push(TrackRun::read(moof.boxed(b"traf")?, tracks, base)?);
         if runs.len() > 2 {
             return Err(moof.malformed("more than two tracks"));
         }
     }
-    Ok(Moof { len: file.at, sequence, runs })
+    Ok(Moof { len: file.at, sequence, cues: cues.into(), runs })
 }
 
 impl TrackRun {
@@ -198,7 +216,7 @@ impl TrackRun {
         Some(())
     }
 
-    fn read(mut traf: Reader<'_>, tracks: &Tracks) -> Result<Self, Error> {
+    fn read(mut traf: Reader<'_>, tracks: &Tracks, base: usize) -> Result<Self, Error> {
         let mut tfhd = traf.full(b"tfhd", 0x02_0000)?;
         let (track, flags, entry_len) = match tfhd.u32()? {
             VIDEO_ID => (TrackId::Video, 0xF01, 16),
@@ -213,7 +231,7 @@ impl TrackRun {
         let first = i64::try_from(tfdt.u64()?).map_err(|_| tfdt.malformed("time beyond 63 bits"))?;
         let mut trun = traf.full(b"trun", 1 << 24 | flags)?;
         let count = trun.u32()? as usize;
-        let offset = trun.u32()? as usize;
+        let offset = base + trun.u32()? as usize;
         if count.checked_mul(entry_len) != Some(trun.left()) {
             return Err(trun.malformed("sample count that doesn't fit its table"));
         }
@@ -262,6 +280,11 @@ impl<'a> Reader<'a> {
 
     fn u64(&mut self) -> Result<u64, Error> {
         self.array().map(u64::from_be_bytes)
+    }
+
+    /// Whether the box that comes next is `kind`.
+    fn next_is(&self, kind: &[u8; 4]) -> bool {
+        self.bytes.get(self.at + 4..self.at + 8) == Some(kind)
     }
 
     /// Enters the box that comes next, which must be `kind`.

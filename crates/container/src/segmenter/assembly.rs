@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kaibo_media::{Run, Span, Timestamp, Tracks};
+use kaibo_media::{Cue, Run, Span, Timestamp, Tracks};
 
 use super::Resume;
 use crate::{
@@ -39,6 +39,16 @@ pub(super) struct Open {
 impl Open {
     pub(super) fn start(&self) -> Timestamp {
         self.head.start
+    }
+
+    /// `cue` within the part that is being gathered: one that was told while nothing was cut stands at its beginning, and
+    /// has the wall clock of its segment, as playlists do.
+    fn placed(&self, cue: Arc<Cue>) -> Arc<Cue> {
+        let at = cue.at.max(self.part_start);
+        let at =
+            Timestamp::from_millis(at.as_millis() + i64::from(Timestamp::from_millis(at.as_millis()) < at));
+        let wall = self.head.wall + (at - self.head.start);
+        if (cue.at, cue.wall) == (at, wall) { cue } else { Arc::new(Cue { at, wall, ..(*cue).clone() }) }
     }
 }
 
@@ -113,11 +123,20 @@ impl Assembly {
         Ok(Arc::new(Init { number, bytes, tracks: tracks.clone() }))
     }
 
-    /// Adds a part that reaches to `end`.
-    pub(super) fn part(&mut self, end: Timestamp, video: &[Timed], audio: &[Timed], out: &mut Vec<Cut>) {
+    /// Adds a part that reaches to `end`, with the events that are due by then.
+    pub(super) fn part(
+        &mut self,
+        end: Timestamp,
+        video: &[Timed],
+        audio: &[Timed],
+        cues: Vec<Arc<Cue>>,
+        out: &mut Vec<Cut>,
+    ) {
         let Some(open) = &mut self.open else { return };
         let tracks = &open.head.init.tracks;
-        let (bytes, samples) = fmp4::part(sequence(open.head.number, open.parts), tracks, video, audio);
+        let cues: Box<[_]> = cues.into_iter().map(|cue| open.placed(cue)).collect();
+        let number = sequence(open.head.number, open.parts);
+        let (bytes, samples) = fmp4::part(number, tracks, video, audio, &cues);
         open.bytes += bytes.len();
         open.frames += samples.len();
         let driving = if tracks.video.is_some() { video } else { audio };
@@ -129,6 +148,7 @@ impl Assembly {
             independent: driving.iter().any(|timed| timed.frame.keyframe),
             bytes,
             samples,
+            cues,
         })));
         open.parts += 1;
         open.part_start = end;

@@ -15,7 +15,7 @@ mod queue;
 
 use std::sync::Arc;
 
-use kaibo_media::{Frame, Item, Span, Timestamp, TrackId};
+use kaibo_media::{Cue, Frame, Item, Span, Timestamp, TrackId};
 
 use self::{
     assembly::{Assembly, Shape},
@@ -37,6 +37,8 @@ const PART_FRAMES: usize = 2048;
 const SEGMENT_BYTES: usize = 64 << 20;
 /// Frames in one segment: 12 s at 240 pictures and 400 audio frames per second are 7680.
 const SEGMENT_FRAMES: usize = 16_384;
+/// Events that wait for the part that they are due in; as many as can be told in some seconds.
+const CUES: usize = 64;
 /// Audio this far ahead of the pictures means that no pictures come; encoders that interleave badly stay below.
 const AUDIO_LEAD: Span = Span::from_millis(3000);
 /// What RTMP can tell apart. Nothing shorter is cut on account of a bound.
@@ -96,6 +98,8 @@ pub struct Segmenter {
     lengths: Lengths,
     assembly: Assembly,
     flow: Option<Flow>,
+    /// Told, and not yet in a part.
+    cues: Vec<Arc<Cue>>,
     /// By how much the segment that is being made counts as longer than it is, see [`Segmenter::cut_beside`].
     missing: Span,
     fault: Option<fmp4::Error>,
@@ -111,6 +115,7 @@ impl Segmenter {
             lengths: Lengths::new(segment, resume.target_duration),
             assembly: Assembly::new(resume),
             flow: None,
+            cues: Vec::new(),
             missing: Span::ZERO,
             fault: None,
         }
@@ -142,6 +147,8 @@ impl Segmenter {
     pub fn push(&mut self, item: &Item, out: &mut Vec<Cut>) {
         match item {
             Item::Frame(frame) => self.frame(frame, out),
+            Item::Cue(cue) if self.cues.len() < CUES => self.cues.push(cue.clone()),
+            Item::Cue(_) => {} // hostile: events without time passing
             Item::Break => {
                 self.close(None, out);
                 self.flow = None;
@@ -330,7 +337,8 @@ impl Segmenter {
         let Some(flow) = &mut self.flow else { return };
         self.part.freeze();
         let (video, audio) = (flow.video.take_before(end), flow.audio.take_timed(end));
-        self.assembly.part(end, &video, &audio, out);
+        let cues = self.due_cues(end);
+        self.assembly.part(end, &video, &audio, cues, out);
     }
 
     fn end_segment(&mut self, out: &mut Vec<Cut>) {
@@ -350,7 +358,15 @@ impl Segmenter {
             .max(open.part_start + TICK);
         self.part.freeze();
         let (video, audio) = (flow.video.take_ended(next), flow.audio.take_ended(next));
-        self.assembly.part(end, &video, &audio, out);
+        let cues = self.due_cues(end);
+        self.assembly.part(end, &video, &audio, cues, out);
         self.end_segment(out);
+    }
+
+    /// Takes the events that are due before `end`, in order.
+    fn due_cues(&mut self, end: Timestamp) -> Vec<Arc<Cue>> {
+        let mut due: Vec<_> = self.cues.extract_if(.., |cue| cue.at < end).collect();
+        due.sort_by_key(|cue| cue.at);
+        due
     }
 }

@@ -2,10 +2,13 @@
 
 use std::{ops::Range, sync::Arc};
 
-use kaibo_media::{AudioTrack, Span, TrackId, Tracks};
+use kaibo_media::{AudioTrack, Cue, Span, TrackId, Tracks};
 
 use super::{CLOCK, Stream, Ticks, adts::Adts, nal::AccessUnits, packets};
-use crate::segment::{Part, Sample};
+use crate::{
+    cue,
+    segment::{Part, Sample},
+};
 
 /// How the tracks of a stream are written.
 #[derive(Debug)]
@@ -33,6 +36,10 @@ pub(super) struct Streams<'a> {
     pub video: Vec<Pes>,
     /// Some frames in each.
     pub audio: Vec<Pes>,
+    /// The timed events' ID3 tags.
+    tags: Vec<Vec<u8>>,
+    /// One tag in each.
+    pub events: Vec<Pes>,
 }
 
 /// A PES packet.
@@ -51,7 +58,7 @@ pub(super) struct Pes {
     pub len: usize,
     /// How many TS packets it is spread over, at least one.
     pub packets: usize,
-    /// Which samples of the segment are in it.
+    /// Which samples (or tags) of the segment are in it.
     samples: Range<usize>,
 }
 
@@ -82,20 +89,33 @@ pub(super) fn ticks(time: kaibo_media::Timestamp) -> Ticks {
 
 impl<'a> Streams<'a> {
     pub fn gather(codecs: &'a Codecs<'a>, parts: &'a [Arc<Part>]) -> Self {
-        let mut streams = Self { codecs, samples: Vec::new(), video: Vec::new(), audio: Vec::new() };
+        let mut streams = Self {
+            codecs,
+            samples: Vec::new(),
+            video: Vec::new(),
+            audio: Vec::new(),
+            tags: Vec::new(),
+            events: Vec::new(),
+        };
         if let Some(units) = &codecs.video {
             streams.gather_video(units, parts);
         }
         if let Some((adts, track)) = codecs.audio {
             streams.gather_audio(adts, track, parts);
         }
+        parts.iter().flat_map(|part| &part.cues).for_each(|cue| streams.gather_event(cue));
         packets::fill(&mut streams.video, Stream::Video);
         packets::fill(&mut streams.audio, Stream::Audio);
+        packets::fill(&mut streams.events, Stream::Events);
         streams
     }
 
     /// Appends the payload of a PES packet.
     pub fn write_payload(&self, pes: &Pes, out: &mut Vec<u8>) {
+        if pes.stream == Stream::Events {
+            let tags = self.tags.get(pes.samples.clone()).unwrap_or_default();
+            return tags.iter().for_each(|tag| out.extend_from_slice(tag));
+        }
         for sample in self.samples.get(pes.samples.clone()).unwrap_or_default() {
             match (pes.stream, &self.codecs.video, self.codecs.audio) {
                 (Stream::Video, Some(units), _) => units.write(out, sample, pes.sets),
@@ -158,6 +178,20 @@ impl<'a> Streams<'a> {
                 }),
             }
         }
+    }
+}
+
+impl Streams<'_> {
+    fn gather_event(&mut self, cue: &Cue) {
+        let tag = cue::tag(cue);
+        let (at, place) = (ticks(cue.at), self.tags.len());
+        self.events.push(Pes {
+            time: Some(Time { dts: at, pts: at }),
+            len: tag.len(),
+            samples: place..place + 1,
+            ..Pes::empty(Stream::Events)
+        });
+        self.tags.push(tag);
     }
 }
 

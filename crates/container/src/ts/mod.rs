@@ -18,6 +18,11 @@
 //! Cost: 6 kB of tables and on average 1.4 kB of stuffing per PID and segment, which is 1.8 % of a segment of 2 s at
 //! 2 Mbit/s.
 //!
+//! # Timed events
+//! Each is an ID3 tag in a PES packet (Apple, "Timed Metadata for HTTP Live Streaming" §2). The PMT always lists their
+//! stream, though most segments have nothing of it: one that came with the first event would be another set of tracks,
+//! which takes a discontinuity (RFC 8216 §4.3.2.3).
+//!
 //! # Clock
 //! Times run on from segment to segment as the timeline does, 10 s ahead so that nothing is negative, in 33 bits
 //! (they wrap after 26.5 hours). The PCR is 0.5 s behind the decoding time of the picture that it comes with; where
@@ -83,6 +88,8 @@ const CLOCK: u32 = 90_000;
 enum Stream {
     Video,
     Audio,
+    /// Timed events, as ID3 tags.
+    Events,
 }
 
 impl Stream {
@@ -90,6 +97,7 @@ impl Stream {
         match self {
             Self::Video => 0x100,
             Self::Audio => 0x101,
+            Self::Events => 0x102,
         }
     }
 

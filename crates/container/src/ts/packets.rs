@@ -100,6 +100,7 @@ struct Writer {
     tables: Counter,
     video: Counter,
     audio: Counter,
+    events: Counter,
 }
 
 /// Counts the packets with payload of a PID; the next one's counter is its low 4 bits.
@@ -124,6 +125,7 @@ impl Writer {
         match stream {
             Stream::Video => &mut self.video,
             Stream::Audio => &mut self.audio,
+            Stream::Events => &mut self.events,
         }
     }
 
@@ -191,6 +193,7 @@ fn header(pes: &Pes) -> Result<PesHeader, Error> {
         stream_id: StreamId::new(match pes.stream {
             Stream::Video => StreamId::VIDEO_MIN,
             Stream::Audio => StreamId::AUDIO_MIN,
+            Stream::Events => StreamId::PRIVATE_STREAM_1,
         }),
         priority: false,
         data_alignment_indicator: pes.len > 0,

@@ -39,7 +39,7 @@ pub(super) fn steps<'a>(tracks: &Tracks, parts: &[Arc<Part>], streams: &'a Strea
     let with_clock = Stream::with_clock(tracks);
     let carriers = match with_clock {
         Stream::Video => &streams.video,
-        Stream::Audio => &streams.audio,
+        _ => &streams.audio,
     };
     let first = parts.first().map_or(0, |part| ticks(part.start));
     let start = carriers.iter().find_map(due).unwrap_or(first);
@@ -49,7 +49,7 @@ pub(super) fn steps<'a>(tracks: &Tracks, parts: &[Arc<Part>], streams: &'a Strea
     // Sorted by time and, where times are equal, by rank: a stable sort, so packets of a stream keep their order.
     let mut timed: Vec<(Ticks, u8, Step<'a>)> = Vec::new();
     timed.extend(table_times(start, end).map(|time| (time, 0, Step::Tables)));
-    for (rank, stream) in [(1, &streams.video), (3, &streams.audio)] {
+    for (rank, stream) in [(1, &streams.video), (3, &streams.audio), (4, &streams.events)] {
         // Sound that is older than the first picture comes after it nevertheless, and PES packets without a time
         // follow what they fill up.
         let mut time = start;

@@ -4,8 +4,8 @@ use kaibo_media::{Tracks, VideoCodec};
 use mpeg2ts::{
     es::StreamType,
     ts::{
-        ContinuityCounter, EsInfo, Pid, ProgramAssociation, TransportScramblingControl, TsHeader, TsPacket,
-        TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket,
+        ContinuityCounter, Descriptor, EsInfo, Pid, ProgramAssociation, TransportScramblingControl, TsHeader,
+        TsPacket, TsPacketWriter, TsPayload, VersionNumber, WriteTsPacket,
         payload::{Pat, Pmt},
     },
 };
@@ -14,6 +14,9 @@ use super::{Error, Stream};
 
 const PROGRAM: u16 = 1;
 const PMT_PID: u16 = 0x1000;
+
+/// ID3, as both descriptors of timed metadata name it: application and format, each "see the four letters", and service 0.
+const ID3: &[u8] = b"\xFF\xFFID3 \xFFID3 \0";
 
 /// A packet with the PAT and one with the PMT.
 pub(super) struct Tables([Vec<u8>; 2]);
@@ -33,17 +36,20 @@ impl Tables {
 
 pub(super) fn packets(tracks: &Tracks) -> Result<Tables, Error> {
     let stream = |stream: Stream, stream_type| {
-        Ok::<_, Error>(EsInfo {
-            stream_type,
-            elementary_pid: Pid::new(stream.pid())?,
-            descriptors: Vec::new(),
-        })
+        let elementary_pid = Pid::new(stream.pid())?;
+        Ok::<_, Error>(EsInfo { stream_type, elementary_pid, descriptors: Vec::new() })
     };
     let video = tracks.video.as_ref().map(|track| {
         let h265 = track.codec == VideoCodec::H265;
         stream(Stream::Video, if h265 { StreamType::H265 } else { StreamType::H264 })
     });
     let audio = tracks.audio.as_ref().map(|_| stream(Stream::Audio, StreamType::AdtsAac));
+
+    // H.222.0 §2.6.58 metadata_pointer_descriptor (in this program) and §2.6.60 metadata_descriptor.
+    let pointer = Descriptor { tag: 0x25, data: [ID3, &[0x1F], &PROGRAM.to_be_bytes()].concat() };
+    let described = Descriptor { tag: 0x26, data: [ID3, &[0x0F]].concat() };
+    let events = stream(Stream::Events, StreamType::PacketizedMetadata)
+        .map(|events| EsInfo { descriptors: vec![described], ..events });
 
     let pat = Pat {
         transport_stream_id: 1,
@@ -54,8 +60,8 @@ pub(super) fn packets(tracks: &Tracks) -> Result<Tables, Error> {
         program_num: PROGRAM,
         pcr_pid: Some(Pid::new(Stream::with_clock(tracks).pid())?),
         version_number: VersionNumber::from_u8(version(tracks))?,
-        program_info: Vec::new(),
-        es_info: video.into_iter().chain(audio).collect::<Result<_, _>>()?,
+        program_info: vec![pointer],
+        es_info: video.into_iter().chain(audio).chain([events]).collect::<Result<_, _>>()?,
     };
     Ok(Tables([packet(Pid::PAT, TsPayload::Pat(pat))?, packet(PMT_PID, TsPayload::Pmt(pmt))?]))
 }

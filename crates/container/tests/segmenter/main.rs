@@ -1,6 +1,7 @@
 //! What viewers and recordings get from the segmenter, case by case.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod cues;
 #[path = "../fmp4_streams/mod.rs"]
 mod fmp4_streams;
 mod odd_streams;

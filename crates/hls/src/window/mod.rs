@@ -5,10 +5,10 @@ mod keep;
 mod misplaced;
 mod segment;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
-use kaibo_media::Span;
+use kaibo_media::{Cue, Span};
 
 use self::keep::Kept;
 pub(crate) use self::segment::entry;
@@ -17,6 +17,9 @@ use crate::{
     reach::{Old, Reach},
     view::{self, View},
 };
+
+/// Timed events in memory: lists show a hundred at the most, and these take 2 MiB at the worst.
+const CUES: usize = 200;
 
 /// How much a window lists and keeps.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,8 @@ pub struct Window {
     /// What is listed in front of what is kept.
     reach: Arc<Reach>,
     open: Option<Open>,
+    /// The timed events of what is listed, and as many more as come until the list loses a segment.
+    cues: Arc<VecDeque<Arc<Cue>>>,
     /// Frozen when the first segment is complete.
     target_duration: Option<u32>,
     /// The same.
@@ -106,6 +111,7 @@ impl Window {
             kept: Kept::default(),
             reach: Arc::default(),
             open: None,
+            cues: Arc::default(),
             target_duration: None,
             part_target: None,
             due: None,
@@ -189,6 +195,9 @@ impl Window {
             Some(open) if open.head.number == segment && open.parts.len() == index as usize => {
                 self.independent &= open.head.independent;
                 open.parts.push(Arc::clone(part));
+                if !part.cues.is_empty() {
+                    self.recall_cues(part.cues.iter().cloned());
+                }
                 Ok(())
             }
             _ => Err(Misplaced::Part { segment, index }),
@@ -206,7 +215,24 @@ impl Window {
         let left = self.kept.push(Arc::new(segment), &self.config, target_duration);
         self.listed = self.kept.listed().cloned().collect();
         self.reach_back(&left, recorded);
+        self.forget_cues();
         Ok(())
+    }
+
+    /// Takes up timed events, oldest first.
+    pub fn recall_cues(&mut self, cues: impl IntoIterator<Item = Arc<Cue>>) {
+        let known = Arc::make_mut(&mut self.cues);
+        known.extend(cues);
+        known.drain(..known.len().saturating_sub(CUES));
+    }
+
+    /// Drops the events of what is not listed any more.
+    fn forget_cues(&mut self) {
+        let first = self.listed.first().map(|first| first.head.wall);
+        let Some(from) = self.reach.first().map(|first| first.wall).or(first) else { return };
+        if self.cues.front().is_some_and(|cue| cue.wall < from) {
+            Arc::make_mut(&mut self.cues).retain(|cue| cue.wall >= from);
+        }
     }
 
     /// Goes on listing those of `left` that are recorded, and as many of those before them as are wanted.
@@ -243,6 +269,7 @@ impl Window {
                 .open
                 .as_ref()
                 .map(|open| view::Open { head: Arc::clone(&open.head), parts: open.parts.as_slice().into() }),
+            cues: Arc::clone(&self.cues),
             position: self.position(),
             target_duration: self.target_duration,
             part_target: self.part_target,

@@ -13,6 +13,7 @@
 //! | H9 | only live playlists lose segments; VOD has ENDLIST | RFC 8216 §4.3.3.5 |
 //! | H10 | VERSION is what is needed, no more | RFC 8216 §7 |
 //! | H15 | URIs are relative and end as ffmpeg wants | ffmpeg's `allowed_segment_extensions` |
+//! | H19 | a DATERANGE's ID is one event's for ever, and its START-DATE within the dates of the list | RFC 8216 §4.3.2.7 |
 //! | H20 | there is a segment | players give up otherwise |
 //! | L1 | PART-TARGET never changes; no part is longer, none but a segment's last is below 85 % of it | rfc8216bis §4.4.3.7 |
 //! | L2 | SERVER-CONTROL offers blocking and deltas, and never changes | rfc8216bis §4.4.3.8 |
@@ -42,6 +43,17 @@ pub struct Playlist {
     pub parts: BTreeMap<(u64, u64), Part>,
     /// What stands in front of the parts of the segment that is being made.
     pub open: Option<Open>,
+    /// The `EXT-X-DATERANGE` tags by `ID`.
+    pub events: BTreeMap<String, Event>,
+}
+
+/// An event as a player understands it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// `START-DATE` in milliseconds since 1970.
+    pub date: u64,
+    /// All attributes.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// Tags that make a playlist one of low latency.
@@ -103,6 +115,8 @@ pub struct Checker {
     seen: BTreeMap<u64, Segment>,
     /// Every part ever seen, by segment and index.
     parts: BTreeMap<(u64, u64), Part>,
+    /// Every event ever seen.
+    events: BTreeMap<String, Event>,
 }
 
 impl Checker {
@@ -116,6 +130,7 @@ impl Checker {
         self.follows(&playlist).map_err(|error| format!("{error} in:\n{text}\nafter: {:#?}", self.last))?;
         self.seen.extend(playlist.segments.iter().map(|segment| (segment.number, segment.clone())));
         self.parts.extend(playlist.parts.iter().map(|(place, part)| (*place, part.clone())));
+        self.events.extend(playlist.events.clone());
         self.last = Some(playlist.clone());
         Ok(playlist)
     }
@@ -137,6 +152,10 @@ impl Checker {
         for (place, part) in &new.parts {
             let seen = self.parts.get(place).unwrap_or(part);
             ensure(seen == part, || format!("L3: part {place:?} changed from {seen:?} to {part:?}"))?;
+        }
+        for (id, event) in &new.events {
+            let seen = self.events.get(id).unwrap_or(event);
+            ensure(seen == event, || format!("H19: event {id} changed from {seen:?} to {event:?}"))?;
         }
         let Some(old) = &self.last else { return Ok(()) };
         ensure(old.target_duration == new.target_duration, || "H1: TARGETDURATION changed".into())?;
@@ -251,6 +270,27 @@ fn next_part_of_open(playlist: &Playlist) -> (u64, u64) {
     (playlist.segments.last().map_or(0, |last| last.number + 1), 0)
 }
 
+/// Events are within the time that is listed.
+fn events(playlist: &Playlist) -> Result<(), String> {
+    let (Some(first), Some(last)) = (playlist.segments.first(), playlist.segments.last()) else {
+        return Ok(());
+    };
+    let end = match &playlist.open {
+        Some(open) => {
+            open.date
+                + playlist.parts.range((open.number, 0)..).map(|(_, part)| part.duration).sum::<u64>() / 1000
+        }
+        None => last.date + last.duration / 1000,
+    };
+    for (id, event) in &playlist.events {
+        // A millisecond for what is rounded.
+        ensure((first.date..=end + 1).contains(&event.date), || {
+            format!("H19: event {id} is at {} of {} to {end}", event.date, first.date)
+        })?;
+    }
+    Ok(())
+}
+
 /// The rules for one playlist by itself.
 fn alone(playlist: &Playlist) -> Result<(), String> {
     for segment in &playlist.segments {
@@ -271,6 +311,7 @@ fn alone(playlist: &Playlist) -> Result<(), String> {
     let uris: BTreeSet<_> = playlist.segments.iter().map(|segment| &segment.uri).collect();
     ensure(uris.len() == playlist.segments.len(), || "H3: a URI stands twice".into())?;
     low_latency(playlist)?;
+    events(playlist)?;
     if let (Some(open), Some(last)) = (&playlist.open, playlist.segments.last()) {
         let off = open.date.abs_diff(last.date + last.duration / 1000);
         ensure(open.tagged || off < 50, || format!("H8: date of the open segment is {off} ms off"))?;
@@ -294,6 +335,7 @@ fn parse(text: &str, skippable: Option<&BTreeMap<u64, Segment>>) -> Result<Playl
     // Of the segment that is being read.
     let mut open_parts: Vec<Part> = Vec::new();
     let mut parts = BTreeMap::new();
+    let mut events = BTreeMap::new();
     for line in lines {
         ensure(hint.is_none(), || format!("L5: `{line}` after the hint"))?;
         ensure(!ended, || format!("`{line}` after ENDLIST"))?;
@@ -330,6 +372,14 @@ fn parse(text: &str, skippable: Option<&BTreeMap<u64, Segment>>) -> Result<Playl
                     for name in ["URI", "LAST-MSN", "LAST-PART"] {
                         ensure(attributes.contains_key(name), || format!("L8: `{line}` has no {name}"))?;
                     }
+                }
+                "EXT-X-DATERANGE" => {
+                    let attributes = attributes(value)?;
+                    let of =
+                        |name: &str| attributes.get(name).ok_or_else(|| format!("H19: {line} has no {name}"));
+                    let (id, date) = (of("ID")?.clone(), millis_since_1970(of("START-DATE")?)?);
+                    let twice = events.insert(id, Event { date, attributes });
+                    ensure(twice.is_none(), || format!("H19: {line} stands twice"))?;
                 }
                 "EXT-X-SKIP" => {
                     let known = skippable.ok_or("L7: EXT-X-SKIP in a whole list")?;
@@ -422,13 +472,18 @@ fn parse(text: &str, skippable: Option<&BTreeMap<u64, Segment>>) -> Result<Playl
     ensure(version == needed, || format!("H10: version {version} where {needed} is needed"))?;
     let target_duration = whole(header.get("EXT-X-TARGETDURATION").ok_or("no TARGETDURATION")?)?;
     let independent = header.contains_key("EXT-X-INDEPENDENT-SEGMENTS");
-    Ok(Playlist { kind, ended, target_duration, independent, segments, low_latency, parts, open })
+    Ok(Playlist { kind, ended, target_duration, independent, segments, low_latency, parts, open, events })
 }
 
-/// `NAME=VALUE,…`; no value here has a comma in it.
+/// `NAME=VALUE,…`; a value in quotation marks may have commas in it.
 fn attributes(value: &str) -> Result<BTreeMap<String, String>, String> {
     let mut attributes = BTreeMap::new();
-    for attribute in value.split(',') {
+    let mut quoted = false;
+    let comma = |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    };
+    for attribute in value.split(comma) {
         let (name, value) = attribute.split_once('=').ok_or_else(|| format!("attribute {attribute}"))?;
         let twice = attributes.insert(name.into(), value.trim_matches('"').into());
         ensure(twice.is_none(), || format!("{name} stands twice"))?;

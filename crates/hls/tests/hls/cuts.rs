@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kaibo_container::segment::{Cut, Init, Part, SegmentEnd, SegmentHead};
-use kaibo_media::{AudioCodec, AudioTrack, Span, Timestamp, Tracks, UnixMillis, VideoCodec, VideoTrack};
+use kaibo_media::{AudioCodec, AudioTrack, Cue, Span, Timestamp, Tracks, UnixMillis, VideoCodec, VideoTrack};
 
 /// 2026-11-21T21:27:00.000Z.
 pub const BEGAN: UnixMillis = UnixMillis(1_795_296_420_000);
@@ -85,6 +85,7 @@ impl Segmenter {
                 independent: index == 0 && shape.independent,
                 bytes: Bytes::from(vec![index as u8; shape.bytes / parts.len()]),
                 samples: Box::default(),
+                cues: Box::default(),
             })));
             start += *duration;
         }
@@ -142,5 +143,25 @@ pub fn tracks() -> Tracks {
             samples_per_frame: 1024,
             codecs: "mp4a.40.2".into(),
         }),
+    }
+}
+
+/// Has events at `millis` of the timeline told in the parts of a segment.
+pub fn tell(cuts: &mut [Cut], millis: &[i64]) {
+    let Some(Cut::Begin(head)) = cuts.first().cloned() else { return };
+    for cut in cuts {
+        let Cut::Part(part) = cut else { continue };
+        let part = Arc::get_mut(part).unwrap();
+        let due = millis.iter().map(|at| Timestamp::from_millis(*at));
+        let due = due.filter(|at| (part.start..part.start + part.duration).contains(at));
+        let cue = |at: Timestamp| Cue {
+            id: format!("e-{}", at.as_millis()).into(),
+            kind: "product".into(),
+            payload: format!("{{\"sku\":{}}}", at.as_millis()).into(),
+            at,
+            wall: head.wall + (at - head.start),
+            script: None,
+        };
+        part.cues = due.map(|at| Arc::new(cue(at))).collect();
     }
 }

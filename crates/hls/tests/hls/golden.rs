@@ -322,6 +322,7 @@ fn recorded(kind: Kind, prefix: &str) -> String {
         media_sequence: 0,
         discontinuity_sequence: 0,
         independent: true,
+        date_ranges: &[],
         uris: Uris { prefix, format: Format::Fmp4, query: "" },
         entries: [entry(0, 0, 0), entry(1, 1, 30_000)],
         low_latency: None,
@@ -357,4 +358,41 @@ fn a_recording_that_still_grows() {
     let event = recorded(Kind::Event, "");
     assert!(event.contains("#EXT-X-PLAYLIST-TYPE:EVENT\n"));
     assert!(!event.contains("ENDLIST"));
+}
+
+/// The list `text` with the tags of events alone.
+fn events(text: &str) -> Vec<&str> {
+    text.lines().filter_map(|line| line.strip_prefix("#EXT-X-DATERANGE:ID=\"e-")?.split('"').next()).collect()
+}
+
+#[test]
+fn events_are_listed_as_long_as_their_time_is_and_in_every_delta() {
+    let mut broadcast = Broadcast::new();
+    let mut checker = crate::checker::Checker::default();
+    broadcast.segmenter.part_target = Some(Span::from_millis(500));
+    let at = |number: i64| if number % 2 == 0 { vec![number * 2000 + 700] } else { Vec::new() };
+    for number in 0..30 {
+        let mut cuts = broadcast.segmenter.segment(&Shape { bytes: 4000, ..Shape::millis(2000) });
+        crate::cuts::tell(&mut cuts, &at(number));
+        for cut in cuts {
+            broadcast.window.apply(&cut).unwrap();
+            let Some(text) = broadcast.window.view().playlist(FMP4) else { continue };
+            let whole = checker.observe(&text).unwrap();
+            let delta = broadcast.playlist(Wanted { delta: true, ..FMP4 });
+            assert_eq!(checker.expand(&delta).unwrap(), whole);
+        }
+    }
+    // The window lists segments 24 to 29.
+    let text = broadcast.playlist(FMP4);
+    assert_eq!(events(&text), ["48700", "52700", "56700"]);
+    assert!(text.contains(
+        "#EXT-X-DATERANGE:ID=\"e-48700\",CLASS=\"kaibo.event\",START-DATE=\"2026-11-21T21:27:48.700Z\",DURATION=0,\
+         X-TYPE=\"product\",X-MEDIA-MS=48700,X-PAYLOAD=\"{%22sku%22:48700}\"\n"
+    ));
+    // What is being made is not in the list of whole segments.
+    let mut cuts = broadcast.segmenter.segment(&Shape { bytes: 4000, ..Shape::millis(2000) });
+    crate::cuts::tell(&mut cuts, &[60_100]);
+    cuts.iter().take(2).for_each(|cut| broadcast.window.apply(cut).unwrap());
+    assert_eq!(events(&broadcast.playlist(FMP4)).last(), Some(&"60100"));
+    assert_eq!(events(&broadcast.playlist(Wanted { format: Format::Ts, ..FMP4 })).last(), Some(&"56700"));
 }

@@ -41,7 +41,7 @@ fn numbers(playlist: &Playlist) -> Vec<u64> {
 }
 
 fn list(selection: &Selection, kind: Kind) -> Playlist {
-    Checker::default().observe(&selection.playlist(kind, false, 2, true, URIS)).unwrap()
+    Checker::default().observe(&selection.playlist(kind, false, 2, true, &[], URIS)).unwrap()
 }
 
 #[test]
@@ -106,7 +106,7 @@ proptest! {
             now += step;
             let selection = live_at(&all, now);
             if !selection.is_empty() {
-                checker.observe(&selection.playlist(Kind::Live, selection.next.is_none(), 2, true, URIS)).unwrap();
+                checker.observe(&selection.playlist(Kind::Live, selection.next.is_none(), 2, true, &[], URIS)).unwrap();
                 prop_assert!(selection.end() <= Some(at(now)));
             }
         }
