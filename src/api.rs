@@ -12,6 +12,7 @@ mod preview;
 mod push_urls;
 mod snapshots;
 mod streams;
+mod timed;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -32,6 +33,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use utoipa::ToSchema;
 
+pub use self::timed::TimedEvent;
 use crate::{
     problem::Problem,
     server::Server,
@@ -101,6 +103,7 @@ fn router(server: Arc<Server>) -> Router {
         .route("/broadcasts/{id}/pause", post(broadcasts::pause))
         .route("/broadcasts/{id}/resume", post(broadcasts::resume))
         .route("/broadcasts/{id}/preview", post(preview::mint))
+        .route("/broadcasts/{id}/events", get(timed::list).post(timed::tell))
         .route("/streams", get(streams::list))
         .route("/streams/{app}/{stream}", get(streams::one))
         .route("/streams/{app}/{stream}/kick", post(streams::kick))

@@ -1,6 +1,7 @@
 //! The media of one broadcast: the timeline that its publishers write, and everything that reads it.
 
 mod cache;
+mod cues;
 mod cutting;
 mod group;
 mod hold;
@@ -16,21 +17,22 @@ use std::{
 
 use bytes::Bytes;
 use kaibo_audience::{Pace, Phase};
-use kaibo_broadcast::{Broadcast, EndReason, Epoch};
+use kaibo_broadcast::{Broadcast, BroadcastId, EndReason, Epoch};
 use kaibo_container::{
     flv::Flv,
-    segment::{Init, Part},
+    segment::{Cut, Init, Part},
     segmenter::{self, Segmenter},
     ts,
 };
 use kaibo_hls::{Format, Position, Segment, View, Window};
 use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
-use kaibo_media::{Frame, Sample, Span, Timestamp, Tracks, UnixMillis};
+use kaibo_media::{Cue, Frame, Sample, Span, Timestamp, Tracks, UnixMillis};
 use kaibo_replay::{Listing, Loss};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-use self::ingest::Ingest;
+use self::{cues::Cues, ingest::Ingest};
 pub use self::{
+    cues::{Accepted, Everybody, Told, Untold, When, Wish},
     cutting::Recorded,
     group::{Group, Member},
     ingest::{Pushed, is_entry},
@@ -74,6 +76,8 @@ pub struct Kept {
 /// The media of one broadcast.
 pub struct Live {
     ingest: Mutex<Ingest>,
+    /// The timed events so far.
+    told: Arc<Told>,
     /// Its place among other qualities of the same stream.
     group: Option<Arc<Member>>,
     frames: Ring<Queued>,
@@ -105,6 +109,7 @@ impl Live {
     /// segments.
     pub fn new(
         server: &Arc<Server>,
+        id: &BroadcastId,
         settings: &config::App,
         group: Option<Arc<Member>>,
         audience: Arc<Audience>,
@@ -136,6 +141,13 @@ impl Live {
             ..kaibo_hls::Config::default()
         });
         window.recall(past.older.drain(..));
+        // Those of the segments that are taken up as cuts come with them.
+        let tail = past.tail.iter().find_map(|cut| match cut {
+            Cut::Begin(head) => Some(head.start),
+            _ => None,
+        });
+        let before_tail = |cue: &&Arc<Cue>| tail.is_none_or(|tail| cue.at < tail);
+        window.recall_cues(past.cues.iter().filter(before_tail).cloned());
         for cut in &past.tail {
             // It comes from the recording.
             if let Err(error) = window.apply_recorded(cut, |_| true) {
@@ -146,14 +158,17 @@ impl Live {
             segment: Span::from_millis(settings.hls.segment.as_millis()),
             part: Span::from_millis(settings.hls.part.as_millis()),
         };
+        let told = Arc::new(Told::new(&past.cues, (id.clone(), server.timed.clone())));
         let live = Arc::new(Self {
             ingest: Mutex::new(Ingest::new(
                 &mut past,
                 frames,
+                Cues::new(told.clone()),
                 group.clone(),
                 &settings.hls,
                 server.metrics.clone(),
             )),
+            told,
             group,
             flv: Outlet::new(Flv::default(), gathering),
             rtmp: Outlet::new(Rtmp::default(), gathering),
@@ -190,6 +205,16 @@ impl Live {
     /// Takes samples that arrived at `now`: to show them, if their publisher is the one whose media is public.
     pub fn push(&self, epoch: Epoch, samples: impl Iterator<Item = Sample>, now: UnixMillis) {
         self.ingest().push(epoch, samples, now);
+    }
+
+    /// Has a timed event told that is asked for at `now`.
+    pub fn tell(&self, wish: Wish, now: UnixMillis) -> Result<Accepted, Untold> {
+        self.ingest().tell(wish, now)
+    }
+
+    /// The timed events that were told.
+    pub fn told(&self) -> &Told {
+        &self.told
     }
 
     /// The push of `epoch` is gone, so there is nothing more to be said of it.

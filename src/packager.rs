@@ -21,6 +21,7 @@ impl Entry for Queued {
     fn size(&self) -> usize {
         match &self.0 {
             Item::Frame(frame) => frame.data.len() + size_of_val(&**frame),
+            Item::Cue(cue) => cue.size(),
             Item::Break => 0,
         }
     }
@@ -32,6 +33,7 @@ impl Entry for Queued {
     fn time(&self) -> i64 {
         match &self.0 {
             Item::Frame(frame) => frame.dts.as_millis(),
+            Item::Cue(cue) => cue.at.as_millis(),
             // Keeps nothing else in the ring, and leaves it as soon as it may.
             Item::Break => i64::MIN,
         }

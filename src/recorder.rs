@@ -19,7 +19,7 @@ use kaibo_container::{
     segmenter::Resume,
     ts,
 };
-use kaibo_media::{Frame, Span, Timeline, Timestamp, UnixMillis};
+use kaibo_media::{Cue, Frame, Span, Timeline, Timestamp, UnixMillis};
 use kaibo_replay::{Entry, Error, File, Finished, Id, Listing, Picture, Recording, Segment};
 use kaibo_store::{Error as StoreError, Handle as Store};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -95,6 +95,14 @@ impl Replay {
         match self {
             Self::Growing(growing) => growing.listing.read(look),
             Self::Final(whole) => look(whole.recording.segments()),
+        }
+    }
+
+    /// Its timed events.
+    pub fn cues(&self) -> Vec<Arc<Cue>> {
+        match self {
+            Self::Growing(growing) => growing.listing.cues(),
+            Self::Final(whole) => whole.recording.cues().to_vec(),
         }
     }
 
@@ -212,6 +220,7 @@ impl Recordings {
                 },
                 segmenter,
                 tail,
+                cues: recording.cues().to_vec(),
             })
         }))
         .await

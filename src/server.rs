@@ -28,6 +28,7 @@ use crate::{
     gate::Gate,
     hooks::{self, Endpoints, Hooks},
     http, input,
+    live::Everybody,
     notices::Rejections,
     recorder::Recordings,
     snapshots::Snapshots,
@@ -68,6 +69,8 @@ pub struct Server {
     pub metrics: Arc<Metrics>,
     /// What the business is told, for those who listen live.
     pub events: broadcast::Sender<Arc<kaibo_store::Notice>>,
+    /// Timed events as they are told.
+    pub timed: Everybody,
     /// Who is told of them, and who knocks too often to be told of.
     pub hooks: Hooks,
     pub rejections: Rejections,
@@ -165,6 +168,7 @@ impl Server {
             store,
             metrics: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
+            timed: broadcast::Sender::new(EVENTS),
             hooks: Hooks::new(Endpoints::new(&settings.config.webhooks)?),
             rejections: Rejections::default(),
             clock: Clock::default(),

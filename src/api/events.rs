@@ -16,12 +16,16 @@ use axum::{
 };
 use bytes::Bytes;
 use hyper::body::Frame;
+use kaibo_broadcast::BroadcastId;
+use kaibo_media::Cue;
 use kaibo_store::Notice;
+use serde_json::json;
 use tokio::{
     sync::{broadcast::error::RecvError, mpsc},
     time::timeout,
 };
 
+use super::TimedEvent;
 use crate::{problem::Problem, server::Server};
 
 /// How often the stream says something though nothing happened: proxies drop silent connections.
@@ -31,7 +35,7 @@ const BEAT: Duration = Duration::from_secs(15);
 const PAGE: usize = 100;
 
 /// Everything that webhooks carry, from now on, or from what follows on `Last-Event-ID`: the newest 100,000 events of
-/// 30 days are kept.
+/// 30 days are kept. Also the timed events of all broadcasts as they are told (`timed`, without an id).
 #[utoipa::path(get, operation_id = "listen_to_events", path = "/api/v1/events", tag = "events",
     params(("Last-Event-ID" = Option<u64>, Header, description = "`id` of the last event that was seen")),
     responses((status = 200, body = String, content_type = "text/event-stream",
@@ -64,6 +68,7 @@ impl HttpBody for Stream {
 /// Reads everything from the store, in its order; what is told live only says that there is something to read.
 async fn tell(server: Arc<Server>, after: Option<u64>, events: mpsc::Sender<Bytes>) {
     let mut live = server.events.subscribe();
+    let mut timed = server.timed.subscribe();
     let mut stopping = server.stopping();
     // Asked for after the subscription and before the listener knows that it is heard: it misses nothing from there on.
     let last = match after {
@@ -100,10 +105,22 @@ async fn tell(server: Arc<Server>, after: Option<u64>, events: mpsc::Sender<Byte
                 // A comment.
                 Err(_) => if events.send(Bytes::from_static(b":\n\n")).await.is_err() { return },
             },
+            // What a listener who is far behind has missed is in the lists of the broadcasts.
+            told = timed.recv() => if let Ok((id, cue)) = told
+                && events.send(timed_event(&id, &cue)).await.is_err()
+            {
+                return;
+            },
             () = events.closed() => return,
             () = stopping.wait() => return,
         }
     }
+}
+
+/// Without an id: it is not stored, so nobody can go on behind it.
+fn timed_event(id: &BroadcastId, cue: &Cue) -> Bytes {
+    let data = json!({ "broadcast": id, "event": TimedEvent::of(cue) });
+    format!("event: timed\ndata: {data}\n\n").into()
 }
 
 /// Bodies are JSON on one line.

@@ -15,7 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{audience, broadcasts, deliveries, events, preview, push_urls, snapshots, streams};
+use super::{audience, broadcasts, deliveries, events, preview, push_urls, snapshots, streams, timed};
 use crate::problem;
 
 /// The whole API.
@@ -30,7 +30,7 @@ use crate::problem;
         broadcasts::list, broadcasts::create, broadcasts::one, broadcasts::change, broadcasts::delete,
         audience::of,
         broadcasts::start, broadcasts::stop, broadcasts::pause, broadcasts::resume,
-        preview::mint,
+        preview::mint, timed::list, timed::tell,
         streams::list, streams::one, streams::kick, streams::ban, streams::lift_ban,
         snapshots::newest, snapshots::take,
         push_urls::mint, events::listen, deliveries::list, deliveries::retry,

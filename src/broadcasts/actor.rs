@@ -93,7 +93,8 @@ pub fn spawn(
     let heard = past.heard();
     let (endings, end) = (&settings.hls.qualities, past.timeline.end());
     let group = server.broadcasts.groups.join(broadcast.app(), broadcast.stream(), endings, end);
-    let live = Live::new(server, settings, group, server.audiences.begin(server, broadcast.id()), past);
+    let audience = server.audiences.begin(server, broadcast.id());
+    let live = Live::new(server, broadcast.id(), settings, group, audience, past);
     // At once: nobody is to see it as it was before the restart.
     let boot = match begin {
         Begin::Boot(_) => broadcast.handle(Event::Boot { heard }, server.clock.now()),

@@ -12,6 +12,9 @@ use crate::{access::unix_now, broadcasts::Push, live::is_entry, server::Server};
 /// Faults of one session that are logged; a broken encoder makes one per frame.
 const LOGGED_FAULTS: u32 = 5;
 
+/// Bytes of a data message: as JSON it is to have [`kaibo_media::MOST_PAYLOAD`], and its names and markers take less.
+const SCRIPT: usize = 2 * kaibo_media::MOST_PAYLOAD;
+
 /// How often a broadcast that does not take the media of a push is told of sound to begin with: as late as this is
 /// unheard, and every packet would be 40 times a second.
 const TELL_AGAIN: Duration = Duration::from_millis(200);
@@ -106,8 +109,11 @@ impl Publisher {
         self.take(input).await
     }
 
-    /// Timed script data.
+    /// Timed script data. What is too long to be told as an event is dropped.
     pub async fn data(&mut self, time_ms: u32, values: Bytes) -> Result<(), AssemblyError> {
+        if values.len() > SCRIPT {
+            return Ok(());
+        }
         let packet = Packet {
             track: TrackId::Data,
             time_ms,

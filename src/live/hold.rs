@@ -176,9 +176,11 @@ impl Ingest {
     }
 
     /// It is no media of a publisher: nothing is to be said of its health.
-    fn show_filler(&self, filler: Vec<Frame>) {
+    fn show_filler(&mut self, filler: Vec<Frame>) {
         for frame in filler {
+            let cues = self.cues.due(&frame);
             if let Some(frames) = &self.frames {
+                cues.into_iter().for_each(|cue| frames.push(Queued(Item::Cue(cue))));
                 frames.push(Queued(Item::Frame(Arc::new(frame))));
             }
         }

@@ -7,7 +7,7 @@ use kaibo_container::{flv::Flv, ts};
 use kaibo_hub::Publisher;
 use kaibo_media::{Frame, Health, HealthReport, Item, Sample, Span, Timeline, TrackId, Tracks, UnixMillis};
 
-use super::{Member, Past, hold::Hold, preview::Preview};
+use super::{Accepted, Member, Past, Untold, Wish, cues::Cues, hold::Hold, preview::Preview};
 use crate::{
     access::unix_now,
     config,
@@ -34,6 +34,7 @@ pub struct Ingest {
     pub(super) frames: Option<Publisher<Queued>>,
     /// The newest keyframe of what viewers were shown.
     keyframe: Option<Arc<Frame>>,
+    pub(super) cues: Cues,
     /// When the newest media came.
     newest: UnixMillis,
     pub(super) hold: Hold,
@@ -80,6 +81,7 @@ impl Ingest {
     pub fn new(
         past: &mut Past,
         frames: Publisher<Queued>,
+        cues: Cues,
         group: Option<Arc<Member>>,
         settings: &config::Hls,
         metrics: Arc<Metrics>,
@@ -97,6 +99,7 @@ impl Ingest {
             made: Vec::new(),
             frames: Some(frames),
             keyframe,
+            cues,
             newest: UnixMillis::default(),
             hold: Hold::new(settings, past.opening.take(), metrics.clone()),
             metrics,
@@ -166,6 +169,7 @@ impl Ingest {
         let now = UnixMillis(unix_now().0);
         self.timeline.end_run(now, &mut self.made);
         self.publish(now);
+        self.cues.pause(self.timeline.end());
         self.note_end();
         // Nothing is pushed, so there is nothing to be said of its health.
         self.health = Health::new();
@@ -261,19 +265,38 @@ impl Ingest {
     }
 
     fn publish(&mut self, now: UnixMillis) {
-        if !self.made.is_empty() {
+        // What an encoder tells beside its media joins nothing.
+        if self.made.iter().any(|frame| frame.track != TrackId::Data) {
             self.join_hold();
         }
+        let Some(frames) = &self.frames else { return self.made.clear() };
         for frame in self.made.drain(..) {
+            if frame.track == TrackId::Data {
+                if let Some(cue) = self.cues.of_publisher(&frame, now) {
+                    frames.push(Queued(Item::Cue(cue)));
+                }
+                continue;
+            }
             self.health.record(&frame, now);
             self.hold.keeper.note(&frame);
+            for cue in self.cues.due(&frame) {
+                frames.push(Queued(Item::Cue(cue)));
+            }
             let frame = Arc::new(frame);
             if frame.keyframe && frame.track == TrackId::Video {
                 self.keyframe = Some(frame.clone());
             }
-            if let Some(frames) = &self.frames {
-                frames.push(Queued(Item::Frame(frame)));
-            }
+            frames.push(Queued(Item::Frame(frame)));
         }
+    }
+
+    /// See [`super::Live::tell`].
+    pub fn tell(&mut self, wish: Wish, now: UnixMillis) -> Result<Accepted, Untold> {
+        let frames = self.frames.as_ref().ok_or(Untold::NoMedia)?;
+        let (accepted, cue) = self.cues.ask(wish, now)?;
+        if let Some(cue) = cue {
+            frames.push(Queued(Item::Cue(cue)));
+        }
+        Ok(accepted)
     }
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kaibo_broadcast::Millis;
 use kaibo_container::{segment::Cut, segmenter};
 use kaibo_hls::Old;
-use kaibo_media::{Frame, Timeline, Timestamp, Tracks};
+use kaibo_media::{Cue, Frame, Timeline, Timestamp, Tracks};
 
 /// What a broadcast's media goes on from.
 pub struct Past {
@@ -23,6 +23,8 @@ pub struct Past {
     pub all_independent: bool,
     /// The segments that were listed last.
     pub tail: Vec<Cut>,
+    /// All timed events.
+    pub cues: Vec<Arc<Cue>>,
 }
 
 impl Default for Past {
@@ -36,6 +38,7 @@ impl Default for Past {
             older: Vec::new(),
             all_independent: true,
             tail: Vec::new(),
+            cues: Vec::new(),
         }
     }
 }

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
-use kaibo_hls::{Entry, Format, Kind, Playlist, Uris};
+use kaibo_hls::{DateRange, Entry, Format, Kind, Playlist, Uris};
+use kaibo_media::Cue;
 use kaibo_replay::{Edit, Error, Id, Piece, Segment};
 
 use super::{
@@ -208,20 +209,34 @@ fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
     let text = match replay {
         Replay::Growing(growing) => {
             let target_duration = growing.live.target_duration();
-            growing.listing.read(|segments| list(segments, target_duration, Kind::Event, uris))
+            growing
+                .listing
+                .read(|segments| list(segments, &growing.listing.cues(), target_duration, Kind::Event, uris))
         }
         Replay::Final(Whole { recording, .. }) => {
-            list(recording.segments(), recording.resume().target_duration, Kind::Vod, uris)
+            let target_duration = recording.resume().target_duration;
+            list(recording.segments(), recording.cues(), target_duration, Kind::Vod, uris)
         }
     }?;
     Some(Rendered { gzip: Some(vec![super::gzip(&text)]), etag: super::etag(&text), text: vec![text] })
 }
 
 /// A list of all segments, or none before the first.
-fn list(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Uris<'_>) -> Option<Bytes> {
+fn list(
+    segments: &[Segment],
+    cues: &[Arc<Cue>],
+    target_duration: Option<u32>,
+    kind: Kind,
+    uris: Uris<'_>,
+) -> Option<Bytes> {
     let edit = Edit::default();
     let pieces = || edit.pieces(segments);
     let longest = pieces().map(|piece| piece.duration().as_millis()).max()?;
+    let dated = cues.iter().filter_map(|cue| {
+        let start = edit.date_of(segments, cue.at, kind == Kind::Vod)?;
+        Some(DateRange { cue: cue.clone(), start })
+    });
+    let date_ranges: Vec<_> = dated.collect();
     // A recording that broke off within its first segment knows no target duration yet.
     let target_duration =
         target_duration.unwrap_or_else(|| u32::try_from((longest + 999) / 1000).unwrap_or(1).max(1));
@@ -244,6 +259,7 @@ fn list(segments: &[Segment], target_duration: Option<u32>, kind: Kind, uris: Ur
         media_sequence: 0,
         discontinuity_sequence: 0,
         independent: pieces().all(|piece| piece.segment.independent),
+        date_ranges: &date_ranges,
         uris,
         entries,
         low_latency: None,

@@ -7,7 +7,7 @@ use kaibo_audience::Phase;
 use kaibo_broadcast::{App, Refusal, State, Stream};
 use kaibo_container::flv::{Flv, Format, TagKind, millis};
 use kaibo_hub::{Cursor, Next};
-use kaibo_media::{Frame, Timestamp, Tracks};
+use kaibo_media::{Cue, Frame, Timestamp, Tracks};
 use kaibo_rtmp::{Event, play::write_message};
 
 use super::Viewer;
@@ -30,6 +30,10 @@ impl Format for Rtmp {
         if let Some((kind, prefix)) = self.0.body_prefix(frame) {
             write_message(out, kind as u8, millis(frame.dts), &[&prefix, &self.0.body(frame)]);
         }
+    }
+
+    fn cue(&self, out: &mut BytesMut, cue: &Cue) {
+        write_message(out, TagKind::Script as u8, millis(cue.at), &[&self.0.cue_body(cue)]);
     }
 
     fn headers(&self, out: &mut BytesMut, tracks: &Tracks, time: Timestamp) {

@@ -13,6 +13,7 @@ use hyper::{
 };
 use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{App, BroadcastId, State, Stream as Name};
+use kaibo_media::Cue;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
@@ -22,6 +23,7 @@ use tokio::{
 use super::{asking, mp4_url, replay_url};
 use crate::{
     access::rfc3339,
+    api::TimedEvent,
     audience::{Guest, Person},
     broadcasts::{Handle, Status},
     http::{Body, Cache, Call, Content},
@@ -130,8 +132,11 @@ async fn tell(server: Arc<Server>, (app, name): (App, Name), person: Person, eve
     let mut stopping = server.stopping();
     let (mut said, mut at) = (String::new(), Instant::now());
     let mut seat = None;
+    let mut told = Told::default();
     loop {
-        let changes = server.broadcasts.named(&app, &name).map(|broadcast| broadcast.watch());
+        let broadcast = server.broadcasts.named(&app, &name);
+        let changes = broadcast.as_ref().map(|broadcast| broadcast.watch());
+        let news = told.news(&server, broadcast.as_deref());
         let status = viewed(&server, &app, &name);
         seat = wait(&server, status.as_deref(), seat, person);
         let text = document(status.as_deref()).to_string();
@@ -147,8 +152,16 @@ async fn tell(server: Arc<Server>, (app, name): (App, Name), person: Person, eve
                 return;
             }
         }
+        for cue in news.cues {
+            at = Instant::now();
+            let text = serde_json::to_string(&TimedEvent::of(&cue)).unwrap_or_default();
+            if events.send(format!("event: timed\ndata: {text}\n\n").into()).await.is_err() {
+                return;
+            }
+        }
         tokio::select! {
             () = changed(changes) => {}
+            () = changed(news.more) => {}
             () = sleep(LOOK) => {}
             () = events.closed() => return,
             () = stopping.wait() => return,
@@ -171,8 +184,43 @@ fn wait(
     Some((awaited.id.clone(), broadcast.live().audience().join(Phase::Before, None, person)))
 }
 
-/// Ready when the status changes; never, where there is no broadcast.
-async fn changed(changes: Option<watch::Receiver<Arc<Status>>>) {
+/// How many timed events a page was told, and of which broadcast.
+#[derive(Default)]
+struct Told {
+    looked: bool,
+    of: Option<(BroadcastId, usize)>,
+}
+
+/// Those that it was not told yet.
+struct News {
+    cues: Vec<Arc<Cue>>,
+    /// Changes when there are more.
+    more: Option<watch::Receiver<usize>>,
+}
+
+impl Told {
+    /// What is new of `broadcast`: nothing from before the page came, and nothing of one that not everybody may watch.
+    fn news(&mut self, server: &Server, broadcast: Option<&Handle>) -> News {
+        let is_first = !std::mem::replace(&mut self.looked, true);
+        let shown = broadcast.filter(|broadcast| {
+            !broadcast.status().state.is_withheld() && !server.access.play_is_guarded(broadcast.app())
+        });
+        let Some(broadcast) = shown else { return News { cues: Vec::new(), more: None } };
+        let told = broadcast.live().told();
+        let mut more = told.watch();
+        let count = *more.borrow_and_update();
+        let from = match &self.of {
+            Some((id, seen)) if id == broadcast.id() => *seen,
+            _ if is_first => count,
+            _ => 0,
+        };
+        self.of = Some((broadcast.id().clone(), count));
+        News { cues: told.after(from, count.saturating_sub(from)), more: Some(more) }
+    }
+}
+
+/// Ready when what is watched changes; never, where there is no broadcast.
+async fn changed<T>(changes: Option<watch::Receiver<T>>) {
     if let Some(mut changes) = changes
         && changes.changed().await.is_ok()
     {

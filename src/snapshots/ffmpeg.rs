@@ -185,7 +185,7 @@ fn input(keyframes: &[Option<&Frame>]) -> Result<Bytes, Error> {
         at = end;
     }
     let init = fmp4::init(&tracks)?;
-    let (part, _) = fmp4::part(1, &tracks, &timed, &[]);
+    let (part, _) = fmp4::part(1, &tracks, &timed, &[], &[]);
     Ok([init, part].concat().into())
 }
 

@@ -18,7 +18,7 @@ use crate::{
 type Heard = (u64, String, Value);
 
 /// Listens from now on, or from behind the event `last`.
-fn listen(server: &Kaibo, last: Option<u64>) -> Receiver<Heard> {
+pub fn listen(server: &Kaibo, last: Option<u64>) -> Receiver<Heard> {
     let agent: Agent = Agent::config_builder().build().new_agent();
     let request = agent
         .get(format!("http://{}/api/v1/events", server.at.api))

@@ -18,3 +18,4 @@ mod quotas;
 #[path = "../server/support/mod.rs"]
 #[allow(dead_code, reason = "made for the tests of the whole server")]
 mod support;
+mod timed;

@@ -49,7 +49,7 @@ pub async fn playlist(
     let query = if call.server.access.play_is_guarded(app) { query } else { "" };
     let uris = Uris { prefix: "", format, query };
     let Chosen { selection, kind, ended, independent, target_duration } = chosen;
-    let text = selection.playlist(kind, ended, target_duration, independent, uris);
+    let text = selection.playlist(kind, ended, target_duration, independent, &past.replay.cues(), uris);
     let cache = match ended {
         true if past.replay.is_final() => FINAL,
         // As of a live list.

@@ -102,7 +102,8 @@ pub fn gstreamer(sink: &str, clip: &Path, url: &str) -> Pusher {
     ))
 }
 
-fn start(command: &mut Command) -> Pusher {
+/// Any encoder.
+pub fn start(command: &mut Command) -> Pusher {
     let said = NamedTempFile::new().unwrap();
     let output = |file: &NamedTempFile| -> File { file.reopen().unwrap() };
     let process = command
