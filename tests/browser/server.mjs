@@ -132,6 +132,17 @@ export class Server {
     return `rtmp://${this.#listen.rtmp}/live/${stream}?txSecret=${txSecret}&txTime=${txTime}`;
   }
 
+  /** Has a timed event told to those who watch the newest broadcast of `stream`. */
+  async tell(stream, event) {
+    const api = `http://${this.#listen.api}/api/v1/broadcasts`;
+    const headers = { authorization: `Bearer ${API_TOKEN}`, 'content-type': 'application/json' };
+    const { items } = await (await fetch(`${api}?stream=${stream}`, { headers })).json();
+    const answer = await fetch(`${api}/${items[0].id}/events`, { method: 'POST', headers, body: JSON.stringify(event) });
+    const told = await answer.json();
+    if (answer.status !== 201) throw new Error(`${answer.status} ${JSON.stringify(told)}`);
+    return told;
+  }
+
   /** Publishes the demo clip in a loop with ffmpeg. */
   push(stream) {
     const push = new Push(this.pushUrl(stream));

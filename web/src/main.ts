@@ -4,12 +4,14 @@ import { Playback } from './playback';
 import type { Route } from './players/player';
 import { flvPossible, preload, type Source } from './players/start';
 import { NEW_ROOM, programme, reduce, type Report, type Room } from './room';
-import { publishStats } from './stats';
+import { publishStats, type Told } from './stats';
 import { Still } from './still';
 import { preferredLanguage, type Language } from './text';
 import { View } from './view';
 
 const LANGUAGE_KEY = 'kaibo.language';
+/** Timed events remembered for the tests; older ones are dropped. */
+const MAX_TOLD = 50;
 /** The countdown and the figures change so often. */
 const REFRESH_MS = 500;
 
@@ -33,8 +35,13 @@ function main(): void {
     },
     resume: () => playback.resume(),
   });
-  const playback = new Playback(view.video, new Still(view.still), room, show);
-  publishStats(view.video, playback, () => room);
+  const told: Told[] = [];
+  const playback = new Playback(view.video, new Still(view.still), room, show, (cue) => {
+    told.push({ ...cue, at: view.video.currentTime });
+    if (told.length > MAX_TOLD) told.shift();
+    view.tell(cue, language);
+  });
+  publishStats(view.video, playback, () => room, told);
 
   function show(): void {
     view.show({

@@ -1,4 +1,5 @@
 import { Backoff } from './backoff';
+import { Cues, type Cue } from './cues';
 import { FrameCount } from './frames';
 import { patience } from './patience';
 import type { Failure, Player, PlayerKind } from './players/player';
@@ -50,6 +51,7 @@ export class Playback {
   private movedAt = 0;
   private movingSince = 0;
   private readonly frames: FrameCount;
+  private readonly cues: Cues;
   private readonly backoff = new Backoff(500, 3000);
 
   constructor(
@@ -57,7 +59,10 @@ export class Playback {
     private readonly still: Still,
     private room: Room,
     private readonly changed: () => void,
+    told: (cue: Cue) => void,
   ) {
+    this.cues = new Cues(told);
+    video.addEventListener('timeupdate', () => this.cues.look(video.currentTime));
     this.frames = new FrameCount(video);
     video.addEventListener('canplay', () => this.play());
     video.addEventListener('ended', () => this.onEnded());
@@ -143,6 +148,7 @@ export class Playback {
     const events = {
       failed: (failure: Failure) => mine(() => this.onFailed(failure)),
       ended: () => mine(() => this.onFailed({ kind: 'network', detail: 'the server ended the stream' })),
+      cue: (cue: Cue, at: number) => mine(() => this.cues.learn(cue, at)),
       hiccup: (detail: string) => mine(() => this.note(detail)),
     };
     prepare(source).then(
@@ -163,6 +169,7 @@ export class Playback {
     this.still.hold(this.video);
     this.player?.destroy();
     this.player = null;
+    this.cues.forget();
     this.failed = false;
     this.hasPicture = false;
     this.lastTime = this.video.currentTime;

@@ -1,6 +1,12 @@
+import type { Cue } from './cues';
 import type { Playback } from './playback';
 import type { PlayerKind } from './players/player';
 import type { Phase, Room } from './room';
+
+/** A timed event, and where the video element was. */
+export interface Told extends Cue {
+  readonly at: number;
+}
 
 /** What the page knows about itself, for tests and bug reports: `window.kaibo` in the browser's console. */
 export interface Stats {
@@ -18,6 +24,8 @@ export interface Stats {
   /** Players replaced because they failed or stood still. */
   readonly rebuilds: number;
   readonly errors: readonly string[];
+  /** Timed events as they were shown. */
+  readonly told: readonly Told[];
   /** Seconds, as shown on the page. */
   readonly delay: number | null;
   readonly bitrate: number | null;
@@ -31,7 +39,7 @@ declare global {
   }
 }
 
-export function publishStats(video: HTMLVideoElement, playback: Playback, room: () => Room): void {
+export function publishStats(video: HTMLVideoElement, playback: Playback, room: () => Room, told: readonly Told[]): void {
   const stats: Stats = {
     get state() {
       return room().phase;
@@ -68,6 +76,9 @@ export function publishStats(video: HTMLVideoElement, playback: Playback, room: 
     },
     get errors() {
       return [...playback.errors];
+    },
+    get told() {
+      return [...told];
     },
     get delay() {
       return playback.delay();

@@ -121,3 +121,13 @@ export function clock(seconds: number): string {
 export function rate(bitsPerSecond: number): string {
   return bitsPerSecond >= 1e6 ? `${(bitsPerSecond / 1e6).toFixed(1)} Mbit/s` : `${Math.round(bitsPerSecond / 1e3)} kbit/s`;
 }
+
+const EVENTS: Record<Language, Record<string, string>> = {
+  en: { product: 'Product', coupon: 'Coupon', announcement: 'Announcement', notice: 'Notice' },
+  zh: { product: '商品', coupon: '优惠券', announcement: '公告', notice: '通知' },
+};
+
+/** What a kind of timed event is called; nothing of one that only its business knows. */
+export function eventName(language: Language, kind: string): string {
+  return EVENTS[language][kind] ?? '';
+}

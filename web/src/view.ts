@@ -1,7 +1,8 @@
+import { readable, type Cue } from './cues';
 import type { Problem } from './playback';
 import type { PlayerKind, Route } from './players/player';
 import { secondsLeft, type Phase, type Room } from './room';
-import { clock, rate, say, type Language, type TextKey } from './text';
+import { clock, eventName, rate, say, type Language, type TextKey } from './text';
 
 /** Everything the page shows, at one moment. */
 export interface Scene {
@@ -28,6 +29,9 @@ export interface Wishes {
   resume(): void;
 }
 
+/** How long a timed event stays on the picture. */
+const TOLD_MS = 8000;
+
 const TONES: Partial<Record<Phase, string>> = { live: 'live', interrupted: 'away', paused: 'away' };
 
 /** The elements of the page: shows a scene and passes on what the viewer wishes. */
@@ -37,6 +41,7 @@ export class View {
   private readonly stage = element('stage', HTMLElement);
   private readonly mute = element('mute', HTMLButtonElement);
   private language: Language = 'en';
+  private told: number | undefined;
 
   constructor(name: string, wishes: Wishes) {
     element('name', HTMLElement).textContent = name;
@@ -106,6 +111,17 @@ export class View {
 
     // Read out once per change: the countdown itself would never let a screen reader finish.
     put('announcement', [t(phase), room.online ? '' : t('offline'), scene.problem ? t(scene.problem) : ''].join(' ').trim());
+  }
+
+  /** A timed event, as text whatever is in it. */
+  tell(cue: Cue, language: Language): void {
+    const text = readable(cue);
+    if (text === null) return;
+    put('event-kind', eventName(language, cue.kind));
+    put('event-text', text);
+    hide('event', false);
+    window.clearTimeout(this.told);
+    this.told = window.setTimeout(() => hide('event', true), TOLD_MS);
   }
 
   /** The card stands where there is no picture. */

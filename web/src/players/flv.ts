@@ -1,5 +1,6 @@
 import Mpegts from 'mpegts.js';
 import { pace } from './edge';
+import type { Cue } from '../cues';
 import { refusalKind, type Player, type PlayerEvents } from './player';
 
 /** After the first picture the join is over: the server's burst has arrived by then. */
@@ -71,6 +72,12 @@ export function playFlv(video: HTMLVideoElement, url: string, events: PlayerEven
     const settled = firstPictureAt !== null && performance.now() - firstPictureAt > 2 * JOIN_MS;
     if (settled && speed > 0) bitrate = 0.8 * (bitrate ?? speed * 8192) + 0.2 * speed * 8192;
   });
+  player.on(Mpegts.Events.SCRIPTDATA_ARRIVED, (data: Record<string, unknown>) => {
+    const { buffered } = video;
+    // It stands behind what has arrived so far; the player does not tell its time.
+    const at = buffered.length > 0 ? buffered.end(buffered.length - 1) : video.currentTime;
+    for (const cue of cuesOf(data)) events.cue(cue, at);
+  });
   video.addEventListener('timeupdate', keepPace);
 
   player.attachMediaElement(video);
@@ -88,3 +95,22 @@ export function playFlv(video: HTMLVideoElement, url: string, events: PlayerEven
   };
 }
 
+
+let scripts = 0;
+
+/** Events in a script tag: the server's own, or an encoder's, which has no name but its kind. */
+function cuesOf(data: Record<string, unknown>): Cue[] {
+  return Object.entries(data).map(([kind, value]) => {
+    if (kind !== 'onTimedEvent') return { id: `script-${(scripts += 1)}`, kind, payload: value };
+    const { id, type, payload } = value as Record<string, unknown>;
+    return { id: String(id), kind: String(type), payload: parsed(payload) };
+  });
+}
+
+function parsed(text: unknown): unknown {
+  try {
+    return JSON.parse(String(text));
+  } catch {
+    return null;
+  }
+}

@@ -28,6 +28,11 @@ export function playHls(video: HTMLVideoElement, url: string, events: PlayerEven
     startFragPrefetch: true,
     backBufferLength: live ? 30 : 120,
     maxLiveSyncPlaybackRate: 1.1,
+    // Timed events are read from the playlists. As cues they would take a text track, which hls.js loads from a `data:`
+    // address that the page's policy forbids.
+    enableDateRangeMetadataCues: false,
+    enableEmsgMetadataCues: false,
+    enableID3MetadataCues: false,
     playlistLoadPolicy: {
       default: { ...defaults.playlistLoadPolicy.default, timeoutRetry: PATIENT, errorRetry: PATIENT },
     },
@@ -41,6 +46,15 @@ export function playHls(video: HTMLVideoElement, url: string, events: PlayerEven
   hls.on(Events.FRAG_LOADED, (_event, { frag, part }) => {
     const { duration, stats } = part ?? frag;
     if (frag.sn !== 'initSegment') rate.add(stats.total, duration);
+  });
+
+  // Lists have them all, with their times; the same is in the segments as ID3.
+  hls.on(Events.LEVEL_UPDATED, (_event, { details }) => {
+    for (const range of Object.values(details.dateRanges)) {
+      if (range?.class !== 'kaibo.event') continue;
+      const payload = parsed(range.attr['X-PAYLOAD']);
+      events.cue({ id: range.id, kind: range.attr['X-TYPE'] ?? '', payload }, range.startTime);
+    }
   });
 
   hls.on(Events.LEVEL_UPDATED, () => {
@@ -73,6 +87,15 @@ export function playHls(video: HTMLVideoElement, url: string, events: PlayerEven
     protocol: () => (hls.lowLatencyMode && hls.latestLevelDetails?.partList ? 'LL-HLS' : 'HLS'),
     destroy: () => hls.destroy(),
   };
+}
+
+/** JSON as an attribute has it: quotation marks and the like are escaped as in URIs. */
+function parsed(text: string | undefined): unknown {
+  try {
+    return JSON.parse(decodeURIComponent(text ?? 'null'));
+  } catch {
+    return null;
+  }
 }
 
 function failureOf({ type, details, response }: ErrorData): Failure {

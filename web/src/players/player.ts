@@ -1,3 +1,5 @@
+import type { Cue } from '../cues';
+
 /** The two ways to watch live, as the viewer chooses them. */
 export type Route = 'hls' | 'flv';
 
@@ -15,6 +17,8 @@ export interface PlayerEvents {
   failed(failure: Failure): void;
   /** The server finished the stream properly. */
   ended(): void;
+  /** A timed event is due at so many seconds of the video element. */
+  cue(cue: Cue, at: number): void;
   /** Something went wrong that the player is dealing with itself. */
   hiccup(detail: string): void;
 }
