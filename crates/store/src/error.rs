@@ -37,6 +37,12 @@ pub enum Error {
         /// How many there may be.
         most: usize,
     },
+    /// The broadcast has as many clips as it may.
+    #[error("the broadcast has {most} clips and versions already")]
+    TooManyClips {
+        /// How many there may be.
+        most: usize,
+    },
     /// The state of one broadcast is not what this version reads or writes.
     #[error("the stored state of broadcast {id}: {cause}")]
     Snapshot {

@@ -8,6 +8,7 @@ mod answer;
 mod audience;
 mod ban;
 mod broadcast;
+mod clip;
 #[cfg(test)]
 mod conformance;
 mod error;
@@ -21,6 +22,7 @@ pub use answer::{Answer, Answers, Idempotent};
 pub use audience::{Audience, Audiences, Counted};
 pub use ban::{Ban, Bans};
 pub use broadcast::{Broadcasts, Filter, Record};
+pub use clip::{Clip, ClipFilter, ClipKind, Clips};
 pub use error::Error;
 pub use handle::Handle;
 pub use outbox::{
@@ -36,7 +38,7 @@ pub const PAGE: usize = 1000;
 
 /// A database. Every call blocks; what it writes is durable when it returns, unless it is part of a
 /// [`Store::together`].
-pub trait Store: Broadcasts + Bans + Answers + Outbox + Audiences + Send {
+pub trait Store: Broadcasts + Clips + Bans + Answers + Outbox + Audiences + Send {
     /// Makes everything that `work` writes durable at once, in one commit, or nothing of it if `work` fails. May be
     /// nested: an inner one that fails undoes only itself.
     fn together(&mut self, work: &mut dyn FnMut(&mut dyn Store) -> Result<(), Error>) -> Result<(), Error>;

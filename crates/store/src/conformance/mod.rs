@@ -8,6 +8,7 @@ mod audience;
 mod bans;
 mod bounds;
 mod broadcasts;
+mod clips;
 mod order;
 mod outbox;
 mod together;
@@ -17,6 +18,7 @@ pub(crate) use audience::*;
 pub(crate) use bans::*;
 pub(crate) use bounds::*;
 pub(crate) use broadcasts::*;
+pub(crate) use clips::*;
 pub(crate) use order::*;
 pub(crate) use outbox::*;
 pub(crate) use together::*;
@@ -40,6 +42,10 @@ macro_rules! suite {
             those_that_ended_long_ago_are_walked_through_oldest_first,
             broadcasts_of_an_app_are_counted_from_a_time_on,
             a_page_goes_on_although_its_last_broadcast_was_deleted,
+            a_clip_is_read_back_as_it_was_saved,
+            clips_are_listed_newest_first_and_outlive_their_broadcast,
+            the_clips_of_a_broadcast_are_shown_and_hidden_together,
+            clips_of_a_broadcast_are_bounded,
             a_ban_lasts_until_its_time_or_until_it_is_lifted,
             bans_are_bounded,
             a_repeated_request_gets_the_first_answer,

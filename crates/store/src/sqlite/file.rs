@@ -14,8 +14,12 @@ use crate::Error;
 
 /// The schema, in steps: the first makes version 1 out of nothing, the next version 2 out of that. Never changed once
 /// released.
-const SCHEMA: &[&str] =
-    &[include_str!("../schema/1.sql"), include_str!("../schema/2.sql"), include_str!("../schema/3.sql")];
+const SCHEMA: &[&str] = &[
+    include_str!("../schema/1.sql"),
+    include_str!("../schema/2.sql"),
+    include_str!("../schema/3.sql"),
+    include_str!("../schema/4.sql"),
+];
 
 /// Marks the file as ours (`application_id`, sqlite.org/fileformat.html §1.2.10): "Kaib".
 const APPLICATION: i32 = 0x4b61_6962;

@@ -4,6 +4,7 @@ mod answers;
 mod audience;
 mod bans;
 mod broadcasts;
+mod clips;
 mod file;
 mod list;
 mod outbox;

@@ -12,6 +12,7 @@ const PAST: &[&str] = &[
     include_str!("../../../testdata/v1.sql"),
     include_str!("../../../testdata/v2.sql"),
     include_str!("../../../testdata/v3.sql"),
+    include_str!("../../../testdata/v4.sql"),
 ];
 
 fn fresh() -> (Sqlite, TempDir) {
@@ -82,7 +83,7 @@ fn a_newer_database_is_refused() {
     store.connection.pragma_update(None, "user_version", 99).unwrap();
     drop(store);
     let error = Sqlite::open(&folder.path().join("kaibo.db")).err().unwrap();
-    let says = "has schema version 99; this version of Kaibo knows up to 3: use a newer one";
+    let says = "has schema version 99; this version of Kaibo knows up to 4: use a newer one";
     assert!(error.to_string().ends_with(says), "{error}");
 }
 
