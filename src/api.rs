@@ -2,6 +2,7 @@
 
 mod audience;
 mod broadcasts;
+mod clips;
 mod deliveries;
 mod events;
 mod guard;
@@ -10,9 +11,11 @@ mod input;
 mod openapi;
 mod preview;
 mod push_urls;
+mod recorded;
 mod snapshots;
 mod streams;
 mod timed;
+mod versions;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -104,6 +107,14 @@ fn router(server: Arc<Server>) -> Router {
         .route("/broadcasts/{id}/resume", post(broadcasts::resume))
         .route("/broadcasts/{id}/preview", post(preview::mint))
         .route("/broadcasts/{id}/events", get(timed::list).post(timed::tell))
+        .route("/broadcasts/{id}/timeline", get(recorded::show))
+        .route("/broadcasts/{id}/clips", get(clips::list_of_broadcast).post(clips::create))
+        .route("/broadcasts/{id}/clips/start", post(clips::start))
+        .route("/broadcasts/{id}/versions", get(versions::list).post(versions::create))
+        .route("/clips", get(clips::list))
+        .route("/clips/{id}", get(clips::one).patch(clips::change).delete(clips::delete))
+        .route("/clips/{id}/stop", post(clips::stop))
+        .route("/versions/{id}", get(versions::one).patch(versions::change).delete(versions::delete))
         .route("/streams", get(streams::list))
         .route("/streams/{app}/{stream}", get(streams::one))
         .route("/streams/{app}/{stream}/kick", post(streams::kick))

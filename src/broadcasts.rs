@@ -27,13 +27,13 @@ use self::{
     actor::Begin,
     handle::Command,
     past::Past,
-    privacy::Privacy,
     qualities::Groups,
     quota::{Quotas, Seat},
 };
 pub use self::{
     handle::{Change, Handle, Push},
     peer::{Peer, PushFacts},
+    privacy::Privacy,
     qualities::stem,
     status::{About, BroadcastObject, Status},
 };

@@ -218,6 +218,9 @@ async fn route(call: Call) -> Result<Response<Body>, Problem> {
         ["replay", file] if file.ends_with(".mp4") => output::mp4::replay(&call, file).await,
         ["replay", file] => output::replay::playlist(&call, file).await,
         ["replay", broadcast, file] => output::replay::file(&call, broadcast, file).await,
+        ["clip", file] if file.ends_with(".mp4") => output::mp4::replay(&call, file).await,
+        ["clip", file] => output::replay::playlist(&call, file).await,
+        ["clip", clip, file] => output::replay::file(&call, clip, file).await,
         [app, file] => match file.rsplit_once('.') {
             Some((stream, "flv")) => output::flv::answer(call, app, stream).await,
             Some((stream, "jpg")) => output::pictures::newest(&call, app, stream).await,

@@ -342,6 +342,11 @@ impl Live {
         let _ = self.shown.subscribe().wait_for(|shown| shown.closed || shown.view.ended()).await;
     }
 
+    /// Where its timeline has got to.
+    pub fn end_of_timeline(&self) -> Timestamp {
+        self.ingest().timeline.end()
+    }
+
     /// The newest decoder parameters.
     pub fn tracks(&self) -> Option<Arc<Tracks>> {
         self.ingest().tracks()

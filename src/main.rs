@@ -7,6 +7,7 @@ mod audience;
 mod bans;
 mod broadcasts;
 mod cli;
+mod clips;
 mod config;
 mod demo;
 mod gate;

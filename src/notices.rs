@@ -8,7 +8,7 @@ use std::{
 
 use kaibo_broadcast::{App, BroadcastId, Millis, Notice, Refusal, Stream};
 use kaibo_replay::{Finished, Loss};
-use kaibo_store::NewNotice;
+use kaibo_store::{Clip, NewNotice};
 use serde_json::{Value, json};
 
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Every event that there is.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "broadcast.created",
     "broadcast.started",
     "broadcast.interrupted",
@@ -37,6 +37,7 @@ pub const NAMES: [&str; 16] = [
     "replay.truncated",
     "snapshot.ready",
     "replay.deleted",
+    "clip.ready",
 ];
 
 /// The event that `notice` means for the broadcast that is in `status` now. `push`: the one that is accepted,
@@ -113,6 +114,23 @@ pub fn snapshot_ready(server: &Server, status: &Status, snapshot: Facts, now: Mi
 /// The server has deleted a replay by itself. `reason`: `retention` or `disk_space`.
 pub fn replay_deleted(server: &Server, status: &Status, reason: &str, now: Millis) -> NewNotice {
     about(server, "replay.deleted", new_id(), status, json!({ "reason": reason }), now)
+}
+
+/// A clip can be watched. There is one such event for each, however often it is made. `status` is that of its broadcast,
+/// if it is still known.
+pub fn clip_ready(
+    server: &Server,
+    status: Option<&Status>,
+    clip: &Clip,
+    object: Value,
+    now: Millis,
+) -> NewNotice {
+    let id = format!("evt_{}-ready", clip.id);
+    let more = json!({ "clip": object });
+    match status {
+        Some(status) => about(server, "clip.ready", id, status, more, now),
+        None => notice(server, "clip.ready", id, Some(clip.broadcast.clone()), more, now),
+    }
 }
 
 /// Tells of a push that was refused before a broadcast was asked: by its key or its name. What an address that was shut

@@ -7,6 +7,7 @@ mod once;
 mod rendered;
 mod retention;
 mod telling;
+pub mod timeline;
 mod writing;
 
 use std::{collections::HashSet, io, ops::Range, path::Path, sync::Arc, time::Duration};
@@ -20,9 +21,14 @@ use kaibo_container::{
     ts,
 };
 use kaibo_media::{Cue, Frame, Span, Timeline, Timestamp, UnixMillis};
-use kaibo_replay::{Entry, Error, File, Finished, Id, Listing, Picture, Recording, Segment};
+use kaibo_replay::{
+    Entry, Error, Excerpt, File, Finished, Id, Listing, Picture, Piece, Recording, Segment, Wanted,
+};
 use kaibo_store::{Error as StoreError, Handle as Store};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::{
+    sync::watch,
+    task::{JoinHandle, spawn_blocking},
+};
 
 use self::{lately::Lately, movie::Movies, once::Once, rendered::Rendered, telling::tell_ready};
 pub use self::{
@@ -54,6 +60,9 @@ const INITS: usize = 64;
 /// TS segments of recordings kept in memory: half a minute for those who watch the same past at the same time.
 const TS_SEGMENTS: usize = 16;
 
+/// Segments of clips that are cut inside, kept in memory: the first and the last ones of those that are watched now.
+const PIECES: usize = 16;
+
 /// Every recording of the server.
 pub struct Recordings {
     disk: kaibo_replay::Recordings,
@@ -63,6 +72,7 @@ pub struct Recordings {
     inits: Once<(Id, u32), Arc<Init>>,
     ts: Once<(Id, u64), Bytes>,
     movies: Movies,
+    pieces: Once<(Id, u64), Bytes>,
 }
 
 /// A recording that is being written.
@@ -74,6 +84,8 @@ pub struct Growing {
     /// Knows its target duration.
     pub live: Arc<Live>,
     pub playlist: Rendered,
+    /// Changes when there may be more in the listing; an error once nothing comes any more.
+    pub written: watch::Receiver<()>,
 }
 
 /// A final recording.
@@ -104,6 +116,21 @@ impl Replay {
             Self::Growing(growing) => growing.listing.cues(),
             Self::Final(whole) => whole.recording.cues().to_vec(),
         }
+    }
+
+    /// How it was cut out of another recording, if it was.
+    pub fn excerpt(&self) -> Option<(&Recording, &Excerpt)> {
+        match self {
+            Self::Growing(_) => None,
+            Self::Final(Whole { recording, .. }) => {
+                recording.meta().excerpt.as_ref().map(|excerpt| (&**recording, excerpt))
+            }
+        }
+    }
+
+    /// Where what is recorded ends.
+    pub fn end(&self) -> Timestamp {
+        self.read(|segments| segments.last().map_or(Timestamp::ZERO, Segment::end))
     }
 
     /// Segment `number`, if it is recorded.
@@ -164,9 +191,9 @@ impl Recordings {
                 let _ = repaired.await;
             }
         }
-        let (inits, ts) = (Once::new(INITS), Once::new(TS_SEGMENTS));
+        let (inits, ts, pieces) = (Once::new(INITS), Once::new(TS_SEGMENTS), Once::new(PIECES));
         let (growing, read, movies) = (DashMap::new(), Lately::default(), Movies::default());
-        Ok(Self { disk, growing, read, inits, ts, movies })
+        Ok(Self { disk, growing, read, inits, ts, pieces, movies })
     }
 
     /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`, and what is
@@ -276,6 +303,33 @@ impl Recordings {
         self.ts.get_or_make((id.clone(), segment.number), make).await
     }
 
+    /// What is shown of a segment, as piece `number` of an excerpt: made when the first viewer asks, then shared.
+    pub async fn piece(&self, id: &Id, number: u64, piece: Piece) -> Result<Bytes, Error> {
+        if piece.is_whole() {
+            return self.segment(id, piece.segment).await;
+        }
+        let init = self.init(id, piece.segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
+        let make = async {
+            let bytes = self.segment(id, piece.segment).await?;
+            let corrupt = || Error::Corrupt(id.as_str().into());
+            blocking(spawn_blocking(move || Ok(piece.cut(&bytes, &init)))).await?.ok_or_else(corrupt)
+        };
+        self.pieces.get_or_make((id.clone(), number), make).await
+    }
+
+    /// Cuts a recording `id` of its own out of what is recorded of `of` so far.
+    pub async fn cut_out(&self, id: &Id, of: &Id, wanted: Wanted) -> Result<Arc<Recording>, Error> {
+        // A copy: the recorder must not wait for a disk that is busy with something else.
+        let segments = self.find(of).await?.read(<[_]>::to_vec);
+        let (disk, id, of) = (self.disk.clone(), id.clone(), of.clone());
+        let wall = UnixMillis(unix_now().0);
+        blocking(spawn_blocking(move || {
+            disk.cut_out(&id, &of, &segments, &wanted, wall)?;
+            Ok(Arc::new(disk.open(&id)?))
+        }))
+        .await
+    }
+
     /// Initialisation section `number`; `None` if there is none.
     pub async fn init(&self, id: &Id, number: u32) -> Result<Option<Arc<Init>>, Error> {
         let replay = self.find(id).await?;
@@ -336,8 +390,9 @@ impl Recordings {
             Ok(entries) => entries,
             Err(error) => return tracing::error!(%error, "can't look for recordings that became final"),
         };
-        for Entry { id, finished, .. } in entries {
+        for Entry { id, finished, meta } in entries {
             if let Some(finished) = finished
+                && meta.excerpt.is_none()
                 && unix_now().since(Millis(finished.wall.0)) <= TOLD_AGAIN
             {
                 tell_ready(server, &id, &finished).await;

@@ -23,7 +23,8 @@ use crate::{
     api,
     audience::Audiences,
     bans::Bans,
-    broadcasts::Broadcasts,
+    broadcasts::{Broadcasts, Status},
+    clips::Clips,
     config::{self, Change, Settings},
     gate::Gate,
     hooks::{self, Endpoints, Hooks},
@@ -65,6 +66,7 @@ pub struct Server {
     pub recordings: Recordings,
     /// Pictures of all that.
     pub snapshots: Snapshots,
+    pub clips: Clips,
     pub store: kaibo_store::Handle,
     pub metrics: Arc<Metrics>,
     /// What the business is told, for those who listen live.
@@ -165,6 +167,7 @@ impl Server {
             bans: Bans::load(&store, unix_now()).await?,
             recordings,
             snapshots: Snapshots::new(&config.snapshot),
+            clips: Clips::default(),
             store,
             metrics: Arc::default(),
             events: broadcast::Sender::new(EVENTS),
@@ -180,6 +183,7 @@ impl Server {
             settings: watch::Sender::new(Arc::new(settings)),
         });
         server.broadcasts.boot(&server).await?;
+        server.clips.boot(&server).await?;
         server.recordings.tell_again(&server).await;
         // Written under another name first: whoever waits for the file never sees half of it.
         let text = serde_json::to_string(&server.addresses).unwrap_or_default();
@@ -244,6 +248,14 @@ impl Server {
             // An error means that nobody listens.
             let _ =
                 self.events.send(Arc::new(kaibo_store::Notice { sequence, id, broadcast, kind, at, body }));
+        }
+    }
+
+    /// Of a broadcast that was banned nothing is left to be watched when nobody knows of the ban any more.
+    pub async fn forget_banned(&self, status: Option<&Status>) {
+        let Some(status) = status.filter(|status| status.state.is_withheld()) else { return };
+        if let Err(error) = self.clips.delete_all_of(self, &status.id).await {
+            tracing::error!(broadcast = %status.id, %error, "can't delete the clips of a banned broadcast");
         }
     }
 

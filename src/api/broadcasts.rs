@@ -13,7 +13,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    Page, conflict,
+    Page, clips, conflict,
     guard::Caller,
     input::{self, Body, Filter, Limit, Optional, Seconds, Time, nullable},
     store_fault,
@@ -234,7 +234,7 @@ pub async fn resume(
 pub struct Patch {
     #[schema(max_length = 256)]
     title: Option<String>,
-    /// Whoever has the replay's address may watch it. Otherwise it takes a preview token.
+    /// Whoever has the replay's address may watch it. Otherwise it takes a preview token. Its clips and versions follow.
     replay_public: Option<bool>,
     /// `null`: none.
     #[serde(default, deserialize_with = "nullable")]
@@ -276,6 +276,7 @@ pub async fn change(
         )?;
     }
     change.title.as_deref().map(fits).transpose()?;
+    let replay_public = change.replay_public;
     match (server.broadcasts.get(&id), change) {
         (Some(broadcast), change) => broadcast.change(change).await.map_err(refused)?,
         (None, Change { title, replay_public, planned_start: None, planned_end: None }) => {
@@ -284,17 +285,38 @@ pub async fn change(
         }
         (None, _) => return Err(refused(CommandConflict::Over)),
     }
+    if let Some(public) = replay_public {
+        let published = server.clips.publish(&server, &id, public).await;
+        published.map_err(|error| store_fault(&error))?;
+    }
     object(&server, &caller, &id).await
 }
 
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct With {
+    /// Delete its clips and edited versions as well. Those of one that ended by a ban always go with it.
+    #[serde(default)]
+    clips: bool,
+}
+
 /// Deletes it for good, with its replay.
-#[utoipa::path(delete, operation_id = "delete_broadcast", path = "/api/v1/broadcasts/{id}", tag = "broadcasts", params(("id" = String, Path)),
+#[utoipa::path(delete, operation_id = "delete_broadcast", path = "/api/v1/broadcasts/{id}", tag = "broadcasts",
+    params(("id" = String, Path), With),
     responses((status = 204), (status = 404, description = "`no_such_broadcast`"),
         (status = 409, description = "`not_over`: stop it first")))]
-pub async fn delete(State(server): State<Arc<Server>>, Id(id): Id) -> Result<StatusCode, Problem> {
+pub async fn delete(
+    State(server): State<Arc<Server>>,
+    Id(id): Id,
+    Filter(with): Filter<With>,
+) -> Result<StatusCode, Problem> {
     let known = status(&server, &id).await?;
     if !known.state.is_final() {
         return Err(conflict("not_over", "the broadcast is not over; stop it first"));
+    }
+    if with.clips || known.state.is_withheld() {
+        clips::deleted(server.clips.delete_all_of(&server, &id).await)?;
     }
     server.broadcasts.forget(&server, &known).await;
     server.recordings.delete(&id).await.map_err(|error| {
@@ -384,7 +406,7 @@ fn makes_sense(server: &Server, plan: &Plan) -> Result<(), Problem> {
     Ok(())
 }
 
-fn fits(title: &str) -> Result<(), Problem> {
+pub fn fits(title: &str) -> Result<(), Problem> {
     match title.chars().count() > TITLE {
         true => Err(Problem::invalid(format!("title has more than {TITLE} characters"))),
         false => Ok(()),

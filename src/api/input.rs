@@ -166,11 +166,26 @@ pub struct Seconds(pub u64);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = serde_json::Number::deserialize(deserializer)?;
-        let written_as_float = || number.to_string().strip_suffix(".0")?.parse().ok();
-        let seconds = number.as_u64().or_else(written_as_float);
-        seconds.map(Self).ok_or_else(|| D::Error::custom(format!("{number} is no whole number of seconds")))
+        whole(deserializer, "seconds").map(Self)
     }
+}
+
+/// A point in media time, in whole milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MediaTime(pub i64);
+
+impl<'de> Deserialize<'de> for MediaTime {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // What is beyond that is beyond every end.
+        whole(deserializer, "milliseconds").map(|millis| Self(i64::try_from(millis).unwrap_or(i64::MAX)))
+    }
+}
+
+fn whole<'de, D: Deserializer<'de>>(deserializer: D, unit: &str) -> Result<u64, D::Error> {
+    let number = serde_json::Number::deserialize(deserializer)?;
+    let written_as_float = || number.to_string().strip_suffix(".0")?.parse().ok();
+    let known = number.as_u64().or_else(written_as_float);
+    known.ok_or_else(|| D::Error::custom(format!("{number} is no whole number of {unit}")))
 }
 
 /// Reads a field that may be `null`, which is not the same as one that is left out.

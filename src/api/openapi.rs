@@ -15,7 +15,10 @@ use utoipa::{
     },
 };
 
-use super::{audience, broadcasts, deliveries, events, preview, push_urls, snapshots, streams, timed};
+use super::{
+    audience, broadcasts, clips, deliveries, events, preview, push_urls, recorded, snapshots, streams, timed,
+    versions,
+};
 use crate::problem;
 
 /// The whole API.
@@ -30,7 +33,10 @@ use crate::problem;
         broadcasts::list, broadcasts::create, broadcasts::one, broadcasts::change, broadcasts::delete,
         audience::of,
         broadcasts::start, broadcasts::stop, broadcasts::pause, broadcasts::resume,
-        preview::mint, timed::list, timed::tell,
+        preview::mint, timed::list, timed::tell, recorded::show,
+        clips::create, clips::start, clips::stop, clips::list, clips::list_of_broadcast, clips::one, clips::change,
+        clips::delete,
+        versions::create, versions::list, versions::one, versions::change, versions::delete,
         streams::list, streams::one, streams::kick, streams::ban, streams::lift_ban,
         snapshots::newest, snapshots::take,
         push_urls::mint, events::listen, deliveries::list, deliveries::retry,

@@ -46,6 +46,13 @@ impl Privacy {
         known.changes += 1;
     }
 
+    /// What is stored of several has changed.
+    pub fn forget_all(&self) {
+        let mut known = self.known();
+        known.private.clear();
+        known.changes += 1;
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

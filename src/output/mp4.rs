@@ -26,7 +26,7 @@ use crate::{
     server::Server,
 };
 
-/// `/replay/BROADCAST.mp4`
+/// `/replay/BROADCAST.mp4` and `/clip/CLIP.mp4`
 pub async fn replay(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
     let id = file.strip_suffix(".mp4").ok_or_else(Problem::not_found)?;
     let found = replay::find(call, id).await?;
@@ -37,7 +37,9 @@ pub async fn replay(call: &Call, file: &str) -> Result<Response<Body>, Problem> 
         return Err(Problem::new(StatusCode::CONFLICT, "replay_not_final", detail).with_retry_after(30));
     }
     let name = format!("{}-{}.mp4", found.stream, found.id);
-    let mut response = of(call, &found.id, &Edit::default(), &name).await?;
+    let whole = Edit::default();
+    let edit = found.replay.excerpt().map_or(&whole, |(_, excerpt)| &excerpt.edit);
+    let mut response = of(call, &found.id, edit, &name).await?;
     keep_private(call, &found.app, &mut response);
     if found.private {
         make_private(&mut response);

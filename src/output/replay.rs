@@ -7,8 +7,8 @@ use hyper::{Response, StatusCode};
 use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{App, BroadcastId, EndReason, Stream};
 use kaibo_hls::{DateRange, Entry, Format, Kind, Playlist, Uris};
-use kaibo_media::Cue;
-use kaibo_replay::{Edit, Error, Id, Piece, Segment};
+use kaibo_media::{Cue, Span};
+use kaibo_replay::{Edit, Error, Excerpt, Id, Segment};
 
 use super::{
     Names, asking, banned, consent, keep_private, make_private, pictures, play_key, served, session,
@@ -27,7 +27,7 @@ use crate::{
 /// How long somebody is taken to watch a replay after it got something of it: players load up to a minute ahead.
 const PRESENCE: Duration = Duration::from_secs(60);
 
-/// `/replay/BROADCAST.m3u8` and, with its cover, `/replay/BROADCAST.jpg`.
+/// `/replay/BROADCAST.m3u8`, `/clip/CLIP.m3u8` and, with its cover, `/replay/BROADCAST.jpg`.
 pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
     if let Some(id) = file.strip_suffix(".jpg") {
         return pictures::cover(call, id).await;
@@ -59,7 +59,7 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     Ok(response)
 }
 
-/// `/replay/BROADCAST/…`: segments, initialisation sections and thumbnails.
+/// `/replay/BROADCAST/…`, `/clip/CLIP/…`: segments, initialisation sections and thumbnails.
 pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, Problem> {
     if file == "thumbnails.vtt" {
         return pictures::thumbnails(call, id).await;
@@ -76,12 +76,19 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     let recordings = &call.server.recordings;
     let bytes = match file.rsplit_once('.') {
         Some((number, "m4s")) => {
-            let number = number.parse().map_err(|_| Problem::not_found())?;
-            let segment = replay.segment(number);
-            recordings
-                .segment(id, segment.ok_or_else(Problem::not_found)?)
-                .await
-                .map_err(|error| fault(id, &error))?
+            let number: u64 = number.parse().map_err(|_| Problem::not_found())?;
+            let bytes = match replay.excerpt() {
+                Some((recording, excerpt)) => {
+                    let mut pieces = excerpt.from_keyframes.pieces(recording.segments());
+                    let nth = usize::try_from(number).ok().and_then(|number| pieces.nth(number));
+                    recordings.piece(id, number, nth.ok_or_else(Problem::not_found)?).await
+                }
+                None => {
+                    let segment = replay.segment(number);
+                    recordings.segment(id, segment.ok_or_else(Problem::not_found)?).await
+                }
+            };
+            bytes.map_err(|error| fault(id, &error))?
         }
         Some((name, "mp4")) => {
             let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
@@ -104,6 +111,10 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
 
 /// Counts whoever was served `response` of a replay.
 pub(super) async fn count(call: &Call, found: &Found, query: &str, response: &Response<Body>) {
+    // Who watches a clip does not watch the replay.
+    if found.replay.excerpt().is_some() {
+        return;
+    }
     let Some(audience) = call.server.audiences.go_on(&call.server, &found.broadcast).await else { return };
     // A token is everybody's who has its address.
     let query = if found.token.is_some() { "" } else { query };
@@ -130,9 +141,10 @@ pub(super) async fn admit(call: &Call, found: &Found) -> Result<String, Problem>
     })
 }
 
-/// A replay, and whose it is.
+/// A replay or what was cut out of one, and whose it is.
 pub(super) struct Found {
     pub(super) id: Id,
+    /// That was recorded, or that it was cut out of.
     pub(super) broadcast: BroadcastId,
     pub(super) app: App,
     pub(super) stream: Stream,
@@ -144,10 +156,13 @@ pub(super) struct Found {
 }
 
 pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
-    let broadcast: BroadcastId = id.parse().map_err(|_| Problem::not_found())?;
-    let handle = call.server.broadcasts.get(&broadcast);
+    let named: BroadcastId = id.parse().map_err(|_| Problem::not_found())?;
     let id: Id = id.parse().map_err(|_| Problem::not_found())?;
     let replay = call.server.recordings.find(&id).await.map_err(|error| fault(&id, &error))?;
+    let source = replay.excerpt().and_then(|(_, excerpt)| excerpt.of.as_str().parse().ok());
+    let is_excerpt = source.is_some();
+    let broadcast = source.unwrap_or_else(|| named.clone());
+    let handle = call.server.broadcasts.get(&broadcast);
     let ended_by_ban = match &replay {
         Replay::Growing(_) => false,
         Replay::Final(Whole { recording, .. }) => {
@@ -156,6 +171,9 @@ pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     };
     let is_banned = |broadcast: Arc<Handle>| broadcast.status().state.is_withheld();
     if ended_by_ban || handle.is_some_and(is_banned) {
+        return Err(banned());
+    }
+    if is_excerpt && call.server.clips.is_withheld(&call.server, &broadcast).await.map_err(no_store)? {
         return Err(banned());
     }
     let names = match &replay {
@@ -168,10 +186,15 @@ pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     // Only a damaged index has no names in it.
     let (app, stream) = names.ok_or_else(Problem::not_found)?;
     let server = &call.server;
-    let private = server.broadcasts.has_private_replay(server, &broadcast).await.map_err(|error| {
-        tracing::error!(%broadcast, %error, "can't see whether a replay is public");
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store", "the store can't be used; try again")
-    })?;
+    let private = match is_excerpt {
+        true => server.clips.is_private(server, &named).await,
+        false => server.broadcasts.has_private_replay(server, &broadcast).await,
+    };
+    let private = private.map_err(no_store)?;
+    if is_excerpt && private.is_none() {
+        // It was just deleted.
+        return Err(fault(&id, &Error::Missing(id.clone())));
+    }
     let private = private.unwrap_or(!server.app_settings(app.as_ref()).record.public);
     let token = server.access.is_preview(&app, &broadcast, call.query()).then(|| {
         let token = preview::of_query(call.query()).unwrap_or_default();
@@ -181,6 +204,11 @@ pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
         return Err(Problem::new(StatusCode::FORBIDDEN, "replay_private", "this replay is not public"));
     }
     Ok(Found { id, broadcast, app, stream, replay, private, token })
+}
+
+fn no_store(error: kaibo_store::Error) -> Problem {
+    tracing::error!(%error, "can't see whether a replay is public");
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "store", "the store can't be used; try again")
 }
 
 pub(super) fn fault(id: &Id, error: &Error) -> Problem {
@@ -209,60 +237,90 @@ fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
     let text = match replay {
         Replay::Growing(growing) => {
             let target_duration = growing.live.target_duration();
-            growing
-                .listing
-                .read(|segments| list(segments, &growing.listing.cues(), target_duration, Kind::Event, uris))
+            let (edit, cues) = (Edit::default(), growing.listing.cues());
+            growing.listing.read(|segments| {
+                let (edit, cues, kind) = (&edit, &cues[..], Kind::Event);
+                Film { segments, cues, edit, target_duration, kind, start: None, counted: false }.list(uris)
+            })
         }
         Replay::Final(Whole { recording, .. }) => {
-            let target_duration = recording.resume().target_duration;
-            list(recording.segments(), recording.cues(), target_duration, Kind::Vod, uris)
+            let (segments, target_duration) = (recording.segments(), recording.resume().target_duration);
+            let excerpt = recording.meta().excerpt.as_ref();
+            let whole = Edit::default();
+            let film = Film {
+                segments,
+                cues: recording.cues(),
+                edit: excerpt.map_or(&whole, |excerpt| &excerpt.from_keyframes),
+                target_duration,
+                kind: Kind::Vod,
+                start: excerpt.and_then(|excerpt| hidden(excerpt, segments)),
+                counted: excerpt.is_some(),
+            };
+            film.list(uris)
         }
     }?;
     Some(Rendered { gzip: Some(vec![super::gzip(&text)]), etag: super::etag(&text), text: vec![text] })
 }
 
-/// A list of all segments, or none before the first.
-fn list(
-    segments: &[Segment],
-    cues: &[Arc<Cue>],
+/// How much there is before the first picture that is to be shown: a segment begins with a keyframe.
+fn hidden(excerpt: &Excerpt, segments: &[Segment]) -> Option<Span> {
+    let first = |edit: &Edit| edit.pieces(segments).next().map(|piece| piece.start());
+    let hidden = first(&excerpt.edit)? - first(&excerpt.from_keyframes)?;
+    Some(hidden).filter(|hidden| *hidden > Span::ZERO)
+}
+
+/// What a list shows.
+struct Film<'a> {
+    segments: &'a [Segment],
+    cues: &'a [Arc<Cue>],
+    edit: &'a Edit,
     target_duration: Option<u32>,
     kind: Kind,
-    uris: Uris<'_>,
-) -> Option<Bytes> {
-    let edit = Edit::default();
-    let pieces = || edit.pieces(segments);
-    let longest = pieces().map(|piece| piece.duration().as_millis()).max()?;
-    let dated = cues.iter().filter_map(|cue| {
-        let start = edit.date_of(segments, cue.at, kind == Kind::Vod)?;
-        Some(DateRange { cue: cue.clone(), start })
-    });
-    let date_ranges: Vec<_> = dated.collect();
-    // A recording that broke off within its first segment knows no target duration yet.
-    let target_duration =
-        target_duration.unwrap_or_else(|| u32::try_from((longest + 999) / 1000).unwrap_or(1).max(1));
-    let mut discontinuity = 0;
-    let entries = pieces().map(|Piece { segment, joint, .. }| {
-        discontinuity += u64::from(joint);
-        Entry {
-            number: segment.number,
-            duration: Some(segment.duration),
-            discontinuity,
-            init: segment.init,
-            wall: segment.wall,
-            parts: &[],
-        }
-    });
-    let playlist = Playlist {
-        kind,
-        ended: kind == Kind::Vod,
-        target_duration,
-        media_sequence: 0,
-        discontinuity_sequence: 0,
-        independent: pieces().all(|piece| piece.segment.independent),
-        date_ranges: &date_ranges,
-        uris,
-        entries,
-        low_latency: None,
-    };
-    Some(playlist.render().into())
+    start: Option<Span>,
+    /// A segment may come twice, so its pieces are what is counted in their addresses.
+    counted: bool,
+}
+
+impl Film<'_> {
+    /// A list of it, or none before its first segment.
+    fn list(&self, uris: Uris<'_>) -> Option<Bytes> {
+        let &Self { segments, cues, edit, target_duration, kind, start, counted } = self;
+        let pieces = || edit.pieces(segments);
+        let longest = pieces().map(|piece| piece.duration().as_millis()).max()?;
+        let dated = cues.iter().filter_map(|cue| {
+            let start = edit.date_of(segments, cue.at, kind == Kind::Vod)?;
+            Some(DateRange { cue: cue.clone(), start })
+        });
+        let date_ranges: Vec<_> = dated.collect();
+        // A recording that broke off within its first segment knows no target duration yet.
+        let target_duration =
+            target_duration.unwrap_or_else(|| u32::try_from((longest + 999) / 1000).unwrap_or(1).max(1));
+        let mut discontinuity = 0;
+        let entries = pieces().zip(0..).map(|(piece, at)| {
+            discontinuity += u64::from(piece.joint);
+            Entry {
+                number: if counted { at } else { piece.segment.number },
+                duration: Some(piece.duration()),
+                discontinuity,
+                init: piece.segment.init,
+                wall: piece.segment.wall + (piece.start() - piece.segment.start),
+                parts: &[],
+            }
+        });
+        let playlist = Playlist {
+            kind,
+            ended: kind == Kind::Vod,
+            target_duration,
+            media_sequence: 0,
+            discontinuity_sequence: 0,
+            // What begins inside of a segment begins there with a keyframe.
+            independent: pieces().all(|piece| piece.segment.independent || piece.from.is_some()),
+            date_ranges: &date_ranges,
+            start,
+            uris,
+            entries,
+            low_latency: None,
+        };
+        Some(playlist.render().into())
+    }
 }

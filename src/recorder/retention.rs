@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use kaibo_broadcast::{BroadcastId, Millis};
+use kaibo_media::UnixMillis;
 use kaibo_replay::{Entry, Error, Id};
 use tokio::{
     task::spawn_blocking,
@@ -38,7 +39,9 @@ impl Recordings {
                 let mut entries = sweeper.recordings.disk.scan()?;
                 entries.retain(|Entry { meta, finished, .. }| {
                     let retention = sweeper.app_settings(&meta.app).record.retention.0;
-                    finished.as_ref().is_some_and(|finished| now.since(Millis(finished.wall.0)) > retention)
+                    let is_old = |wall: UnixMillis| now.since(Millis(wall.0)) > retention;
+                    // What was cut out stays until somebody deletes it.
+                    meta.excerpt.is_none() && finished.as_ref().is_some_and(|finished| is_old(finished.wall))
                 });
                 Ok(entries)
             });
@@ -99,7 +102,8 @@ async fn oldest(server: &Arc<Server>, free: u64) -> Result<Option<Entry>, Error>
     blocking(spawn_blocking(move || {
         let may_go = |Entry { id, meta, finished }: &Entry| {
             let in_memory = || id.as_str().parse().is_ok_and(|id| server.broadcasts.get(&id).is_some());
-            finished.is_some() && server.app_settings(&meta.app).record.makes_room(free) && !in_memory()
+            let is_replay = meta.excerpt.is_none() && finished.is_some();
+            is_replay && server.app_settings(&meta.app).record.makes_room(free) && !in_memory()
         };
         Ok(server.recordings.disk.scan()?.into_iter().find(may_go))
     }))
@@ -124,6 +128,7 @@ async fn delete(server: &Arc<Server>, id: &Id, why: Why) {
             if let Some(known) = &known {
                 server.broadcasts.forget(server, known).await;
             }
+            server.forget_banned(known.as_deref()).await;
             server.store.ask(move |store| store.delete(&broadcast).map(drop)).await
         }
     };

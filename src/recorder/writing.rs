@@ -9,6 +9,7 @@ use kaibo_media::UnixMillis;
 use kaibo_replay::{Error, Finished, Id, Loss, Meta, Writer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
+    sync::watch,
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
@@ -45,14 +46,20 @@ pub fn start(
     let (id, app, stream) = (broadcast.id().to_string(), broadcast.app().clone(), broadcast.stream().clone());
     tokio::spawn(async move {
         let Ok(id) = id.parse::<Id>() else { return };
-        let meta =
-            Meta { app: app.to_string(), stream: stream.to_string(), started: UnixMillis(unix_now().0) };
+        let meta = Meta {
+            app: app.to_string(),
+            stream: stream.to_string(),
+            started: UnixMillis(unix_now().0),
+            excerpt: None,
+        };
         let Some(writer) = open(&server, &id, &meta, &live, &cuts).await else { return };
         live.note_losses(writer.losses());
         live.note_recorded(true);
         let listing = writer.listing();
         live.note_listing(listing.clone());
-        let growing = Growing { app, stream, listing, live: live.clone(), playlist: Rendered::default() };
+        let (wrote, written) = watch::channel(());
+        let growing =
+            Growing { app, stream, listing, live: live.clone(), playlist: Rendered::default(), written };
         let recorder = Recorder {
             id: id.clone(),
             app: growing.app.clone(),
@@ -65,8 +72,10 @@ pub fn start(
             skipped: None,
         };
         server.recordings.growing.insert(id.clone(), growing);
-        let ended = recorder.run(cuts, &live, &server).await;
+        let ended = recorder.run(cuts, &live, &server, &wrote).await;
         server.recordings.growing.remove(&id);
+        // Whoever waits for more finds what there is.
+        drop(wrote);
         match ended {
             Some(Ended::Final(finished)) => {
                 tell_ready(&server, &id, &finished).await;
@@ -159,6 +168,7 @@ impl Recorder {
         mut cuts: Cursor<Recorded>,
         live: &Arc<Live>,
         server: &Arc<Server>,
+        wrote: &watch::Sender<()>,
     ) -> Option<Ended> {
         let mut batch = Vec::new();
         loop {
@@ -184,6 +194,7 @@ impl Recorder {
                     return None;
                 }
             }
+            wrote.send_replace(());
             self.tell_of_loss(server, live);
             if next == Next::End {
                 return self.end(live).await;

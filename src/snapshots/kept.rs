@@ -173,7 +173,9 @@ impl Snapshots {
         if recording.inits().iter().all(|init| init.tracks.video.is_none()) {
             return Err(Error::NoPicture);
         }
-        let pieces: Vec<_> = Edit::default().pieces(recording.segments()).collect();
+        let whole = Edit::default();
+        let edit = recording.meta().excerpt.as_ref().map_or(&whole, |excerpt| &excerpt.edit);
+        let pieces: Vec<_> = edit.pieces(recording.segments()).collect();
         if self.lacks(server, id, Picture::Cover).await? {
             let jpeg = self.cover(server, id, &pieces).await?;
             server.recordings.keep_picture(id, Picture::Cover, jpeg.bytes).await?;

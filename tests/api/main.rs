@@ -11,6 +11,7 @@ mod audience;
 mod backend;
 mod bans;
 mod calls;
+mod clips;
 mod events;
 mod plans;
 mod preview;

@@ -95,6 +95,17 @@ export class Server {
     return `http://${this.#listen.http}/watch/live/${stream}${hash}`;
   }
 
+  /** What the control API answers; an error where it refuses. */
+  async api(method, path, body) {
+    const answer = await fetch(`http://${this.#listen.api}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${API_TOKEN}`, 'content-type': 'application/json' },
+      body: body && JSON.stringify(body),
+    });
+    if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`);
+    return answer.status === 204 ? null : answer.json();
+  }
+
   /** When the server said so for the first (second, …) time, in milliseconds since 1970; waits for it. */
   async told(event, stream, ms, times = 1) {
     let seen = 0;

@@ -90,6 +90,8 @@ pub struct Playlist<'a, I> {
     pub independent: bool,
     /// The timed events of the entries.
     pub date_ranges: &'a [DateRange],
+    /// Players begin here, this far behind the start of the first entry, to the frame (`EXT-X-START`).
+    pub start: Option<Span>,
     /// How the entries are named.
     pub uris: Uris<'a>,
     /// The entries; players give up on a playlist that has none.
@@ -171,6 +173,9 @@ impl<'e, I: IntoIterator<Item = Entry<'e>>> Playlist<'_, I> {
         }
         if self.independent {
             writeln!(out, "#EXT-X-INDEPENDENT-SEGMENTS")?;
+        }
+        if let Some(start) = self.start {
+            writeln!(out, "#EXT-X-START:TIME-OFFSET={},PRECISE=YES", seconds(start))?;
         }
         writeln!(out, "#EXT-X-MEDIA-SEQUENCE:{}", self.media_sequence)?;
         writeln!(out, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence)?;

@@ -213,6 +213,7 @@ impl Selection {
             discontinuity_sequence: self.discontinuity_sequence,
             independent,
             date_ranges: &date_ranges,
+            start: None,
             uris,
             entries: self.entries.iter().copied(),
             low_latency: None,

@@ -108,6 +108,7 @@ impl View {
             discontinuity_sequence,
             independent: self.independent,
             date_ranges: &date_ranges,
+            start: None,
             uris: Uris { prefix: "", format, query },
             entries: complete.chain(open.map(|open| -> Entry<'_> { entry(&open.head, &open.parts) })),
             low_latency,

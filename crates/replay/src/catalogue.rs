@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     ops::Range,
     path::{Path, PathBuf},
     time::Duration,
@@ -22,6 +22,8 @@ use crate::{
 const DELETED: &str = ".deleted-";
 /// What the name of a frames' file ends with while it is made anew.
 const MENDED: &str = "new";
+/// What an excerpt is called until it is whole.
+pub(crate) const DRAFT: &str = ".draft-";
 /// Bytes at the end of an index that hold its last line, if that says that the recording is final.
 const TAIL: u64 = 4096;
 
@@ -39,7 +41,7 @@ pub struct Entry {
 /// The folder that holds all recordings.
 #[derive(Clone, Debug)]
 pub struct Recordings {
-    root: PathBuf,
+    pub(crate) root: PathBuf,
 }
 
 impl Recordings {
@@ -134,14 +136,14 @@ impl Recordings {
         Ok(entries)
     }
 
-    /// Recordings that became final longer than `retention` ago.
+    /// Recordings that became final longer than `retention` ago. What was cut out of one stays.
     pub fn expired(&self, now: UnixMillis, retention: Duration) -> Result<Vec<Id>, Error> {
         let retention = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
         let old = |finished: &Finished| finished.wall.0.saturating_add(retention) < now.0;
         let entries = self.scan()?;
         Ok(entries
             .into_iter()
-            .filter(|entry| entry.finished.as_ref().is_some_and(old))
+            .filter(|entry| entry.meta.excerpt.is_none() && entry.finished.as_ref().is_some_and(old))
             .map(|entry| entry.id)
             .collect())
     }
@@ -158,11 +160,12 @@ impl Recordings {
         remove(&gone)
     }
 
-    /// Removes what an interrupted [`Recordings::delete`] has left.
+    /// Removes what an interrupted [`Recordings::delete`] or [`Recordings::cut_out`] has left.
     pub fn sweep(&self) -> Result<(), Error> {
         for found in fs::read_dir(&self.root).map_err(Error::at(&self.root))? {
             let found = found.map_err(Error::at(&self.root))?;
-            if found.file_name().to_str().is_some_and(|name| name.starts_with(DELETED)) {
+            let left = |name: &str| name.starts_with(DELETED) || name.starts_with(DRAFT);
+            if found.file_name().to_str().is_some_and(left) {
                 remove(&found.path())?;
             }
         }
@@ -191,7 +194,7 @@ impl Mended {
     }
 }
 
-fn remove(dir: &Path) -> Result<(), Error> {
+pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
     match fs::remove_dir_all(dir) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::at(dir)(error)),
         _ => Ok(()),
@@ -200,12 +203,13 @@ fn remove(dir: &Path) -> Result<(), Error> {
 
 /// The first line of an index, and the last one if it is that of a final recording.
 fn ends(path: &Path) -> io::Result<Option<(Meta, Option<Finished>)>> {
-    let mut file = open(path)?;
     let mut head = Vec::new();
-    (&mut file).take(TAIL).read_to_end(&mut head)?;
-    let first = head.split_inclusive(|byte| *byte == b'\n').next().and_then(fact::read);
-    let Some(Ok(Fact::Opened(meta))) = first else { return Ok(None) };
+    BufReader::with_capacity(TAIL as usize, open(path)?)
+        .take(fact::LINE as u64)
+        .read_until(b'\n', &mut head)?;
+    let Some(Ok(Fact::Opened(meta))) = fact::read(&head) else { return Ok(None) };
 
+    let mut file = open(path)?;
     let len = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(len.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();

@@ -40,6 +40,9 @@ pub enum Error {
     /// A file does not hold what the index says.
     #[error("{} does not hold what was written", .0.display())]
     Corrupt(PathBuf),
+    /// Nothing of what is to be cut out is recorded.
+    #[error("nothing of that is recorded")]
+    Nothing,
     /// A segment does not follow the one before.
     #[error("segment {number} after segment {after}")]
     OutOfOrder {

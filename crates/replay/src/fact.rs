@@ -5,12 +5,12 @@ use std::io;
 use kaibo_media::{Cue, Span, Timestamp, UnixMillis};
 use serde::{Deserialize, Serialize};
 
-use crate::tracks::StoredTracks;
+use crate::{Edit, Id, Stretch, tracks::StoredTracks};
 
-/// The longest line, in bytes. The longest honest one is that of a timed event: 8 KiB of JSON within JSON, where each
-/// quotation mark takes two bytes. (An initialisation section has two decoder configurations in hexadecimal, a few hundred
-/// bytes each.)
-pub(crate) const LINE: usize = 64 << 10;
+/// The longest line, in bytes. The first line of an excerpt has its stretches twice, of which there may be 1,000 with four
+/// numbers of up to 15 digits; a timed event's has 8 KiB of JSON within JSON, where each quotation mark takes two bytes; an
+/// initialisation section's has two decoder configurations in hexadecimal, a few hundred bytes each.
+pub(crate) const LINE: usize = 128 << 10;
 
 /// Media time in an index is counted in flicks, which hold every clock exactly.
 const FLICKS: u32 = 705_600_000;
@@ -25,6 +25,24 @@ pub struct Meta {
     /// When it began, in milliseconds since 1970.
     #[serde(with = "wall")]
     pub started: UnixMillis,
+    /// What it was cut out of, and how. None: it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<Excerpt>,
+}
+
+/// How a recording was cut out of another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Excerpt {
+    /// The recording that it was cut out of.
+    #[serde(with = "name")]
+    pub of: Id,
+    /// What is shown of it, to the frame.
+    #[serde(with = "edit")]
+    pub edit: Edit,
+    /// The same from keyframes on: each stretch begins with the one that its first picture needs. Stretches that touch
+    /// by that are one.
+    #[serde(with = "edit")]
+    pub from_keyframes: Edit,
 }
 
 /// A stretch of the broadcast that was not recorded.
@@ -59,7 +77,7 @@ pub struct Finished {
     pub segments: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Their duration.
+    /// Their duration; of an excerpt that of what it shows.
     #[serde(with = "span")]
     pub duration: Span,
     /// Something is missing, see [`Loss`].
@@ -172,6 +190,37 @@ mod wall {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<UnixMillis, D::Error> {
         i64::deserialize(from).map(UnixMillis)
+    }
+}
+
+mod name {
+    use super::{Deserialize, Id};
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(id: &Id, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(id.as_str())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Id, D::Error> {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// The flicks at which the stretches begin and end.
+mod edit {
+    use super::{Deserialize, Edit, FLICKS, Stretch, Timestamp};
+    use serde::{Deserializer, Serializer, de::Error};
+
+    pub fn serialize<S: Serializer>(edit: &Edit, to: S) -> Result<S::Ok, S::Error> {
+        let flicks = |at: Timestamp| at.in_scale(FLICKS);
+        to.collect_seq(edit.stretches().iter().map(|stretch| (flicks(stretch.from), flicks(stretch.to))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Edit, D::Error> {
+        let at = |flicks| Timestamp::from_scale(flicks, FLICKS);
+        let stretches = Vec::<(i64, i64)>::deserialize(from)?;
+        Edit::new(stretches.into_iter().map(|(from, to)| Stretch { from: at(from), to: at(to) }))
+            .map_err(D::Error::custom)
     }
 }
 

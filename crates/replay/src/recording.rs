@@ -95,12 +95,10 @@ impl Recording {
     pub fn open(root: &Path, id: &Id) -> Result<Self, Error> {
         let dir = root.join(id.as_str());
         let path = dir.join(INDEX);
-        let file = open(&path).map_err(|error| match error.kind() {
+        let mut lines = Lines::open(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Missing(id.clone()),
             _ => Error::at(&path)(error),
         })?;
-        let file = BufReader::with_capacity(1 << 16, file);
-        let mut lines = Lines { file, line: Vec::new(), path: &path, read: 0 };
         let Some(Fact::Opened(meta)) = lines.next()? else {
             return Err(lines.damaged("not the first line of an index"));
         };
@@ -321,15 +319,20 @@ fn whole_parts(file: File, parts: &[(u64, u32, Span)]) -> io::Result<usize> {
 }
 
 /// Reads an index up to the first line that is not whole: nothing behind that was synced.
-struct Lines<'p> {
+pub(crate) struct Lines<'p> {
     file: BufReader<File>,
-    line: Vec<u8>,
+    pub line: Vec<u8>,
     path: &'p Path,
     read: usize,
 }
 
-impl Lines<'_> {
-    fn next(&mut self) -> Result<Option<Fact>, Error> {
+impl<'p> Lines<'p> {
+    pub fn open(path: &'p Path) -> io::Result<Self> {
+        let file = BufReader::with_capacity(1 << 16, open(path)?);
+        Ok(Self { file, line: Vec::new(), path, read: 0 })
+    }
+
+    pub fn next(&mut self) -> Result<Option<Fact>, Error> {
         self.line.clear();
         (&mut self.file)
             .take(fact::LINE as u64)

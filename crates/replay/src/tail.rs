@@ -103,7 +103,12 @@ impl Recordings {
         }))
     }
 
-    fn init_of(&self, id: &Id, recording: &Recording, segment: &Segment) -> Result<Arc<Init>, Error> {
+    pub(crate) fn init_of(
+        &self,
+        id: &Id,
+        recording: &Recording,
+        segment: &Segment,
+    ) -> Result<Arc<Init>, Error> {
         let stored = recording.inits().iter().find(|init| init.number == segment.init);
         // Reading the index has made sure of it.
         let stored = stored.ok_or_else(|| Error::Missing(id.clone()))?;
@@ -111,7 +116,7 @@ impl Recordings {
         Ok(Arc::new(Init { number: stored.number, bytes, tracks: Arc::new(stored.tracks.clone()) }))
     }
 
-    fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
+    pub(crate) fn parts(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Vec<Part>, Error> {
         let file = File::Segment(segment.number);
         let bytes = self.read(id, file, 0..segment.bytes)?;
         segment.parts(&bytes, init).ok_or_else(|| Error::Corrupt(self.path(id, file)))

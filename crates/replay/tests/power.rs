@@ -103,7 +103,7 @@ struct Promises {
 }
 
 fn meta() -> Meta {
-    Meta { app: "live".into(), stream: "room1".into(), started: UnixMillis(0) }
+    Meta { app: "live".into(), stream: "room1".into(), started: UnixMillis(0), excerpt: None }
 }
 
 fn id() -> Id {

@@ -30,7 +30,7 @@ fn id(name: &str) -> Id {
 }
 
 fn meta() -> Meta {
-    Meta { app: "live".into(), stream: "room1".into(), started: UnixMillis(1_700_000_000_000) }
+    Meta { app: "live".into(), stream: "room1".into(), started: UnixMillis(1_700_000_000_000), excerpt: None }
 }
 
 fn tracks() -> Arc<Tracks> {

@@ -26,7 +26,8 @@ pub async fn file(
     let found = replay::find(call, broadcast).await;
     let found =
         found.map_err(|problem| if problem.is_not_found() { Problem::not_found() } else { problem })?;
-    if found.app.as_ref() != app || found.stream.as_ref() != stream {
+    let recorded = found.replay.excerpt().is_none();
+    if !recorded || found.app.as_ref() != app || found.stream.as_ref() != stream {
         return Err(Problem::not_found());
     }
     session(call, &found.app, &found.broadcast, query)?;

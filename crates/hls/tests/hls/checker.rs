@@ -353,6 +353,10 @@ fn parse(text: &str, skippable: Option<&BTreeMap<u64, Segment>>) -> Result<Playl
                     map = Some(path(uri.ok_or_else(|| format!("MAP {value}"))?)?);
                 }
                 "EXT-X-ENDLIST" => ended = true,
+                "EXT-X-START" => {
+                    let offset = attributes(value)?.remove("TIME-OFFSET").ok_or("a start without a time")?;
+                    ensure(segments.is_empty() && decimal(&offset)? > 0, || line.into())?;
+                }
                 "EXT-X-PART" => {
                     let attributes = attributes(value)?;
                     let of = |name: &str| attributes.get(name).ok_or_else(|| format!("PART {value}"));

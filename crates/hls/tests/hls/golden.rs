@@ -323,6 +323,7 @@ fn recorded(kind: Kind, prefix: &str) -> String {
         discontinuity_sequence: 0,
         independent: true,
         date_ranges: &[],
+        start: None,
         uris: Uris { prefix, format: Format::Fmp4, query: "" },
         entries: [entry(0, 0, 0), entry(1, 1, 30_000)],
         low_latency: None,
