@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a deleted recording is called until its files are gone. The dot keeps it apart from every id.
-const DELETED: &str = ".deleted-";
+pub(crate) const DELETED: &str = ".deleted-";
 /// What the name of a frames' file ends with while it is made anew.
 const MENDED: &str = "new";
 /// What an excerpt is called until it is whole.
@@ -202,7 +202,7 @@ pub(crate) fn remove(dir: &Path) -> Result<(), Error> {
 }
 
 /// The first line of an index, and the last one if it is that of a final recording.
-fn ends(path: &Path) -> io::Result<Option<(Meta, Option<Finished>)>> {
+pub(crate) fn ends(path: &Path) -> io::Result<Option<(Meta, Option<Finished>)>> {
     let mut head = Vec::new();
     BufReader::with_capacity(TAIL as usize, open(path)?)
         .take(fact::LINE as u64)

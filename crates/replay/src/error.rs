@@ -65,6 +65,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// The file is not there: its recording was deleted, or an archive has it.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Says where `source` happened.
     pub(crate) fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { path: path.to_owned(), source }

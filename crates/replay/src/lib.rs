@@ -32,6 +32,7 @@
 //!
 //! Everything here blocks; call it from a thread that may.
 
+mod archived;
 mod catalogue;
 mod cues;
 mod disk;
@@ -52,6 +53,7 @@ pub mod thumbnails;
 mod tracks;
 mod writer;
 
+pub use archived::{Archiving, Here, SmallFile};
 pub use catalogue::{Entry, Mended, Recordings};
 pub use cues::Cues;
 pub use disk::{Disk, DiskFile, Local};
@@ -64,5 +66,5 @@ pub use frames::{Frames, Record, Torn};
 pub use id::{Id, IdError};
 pub use listing::{Listing, Segment};
 pub use picture::Picture;
-pub use recording::{Recording, StoredInit};
+pub use recording::{INDEX, Recording, StoredInit, is_segment};
 pub use writer::Writer;

@@ -16,10 +16,19 @@ use crate::{
     fact::{self, Fact},
 };
 
-pub(crate) const INDEX: &str = "index.jsonl";
+/// The name of the index.
+pub const INDEX: &str = "index.jsonl";
+
+/// How segments' names end.
+const SEGMENT: &str = ".m4s";
+
+/// A file of this name is a segment.
+pub fn is_segment(name: &str) -> bool {
+    name.ends_with(SEGMENT)
+}
 
 pub(crate) fn segment_file(number: u64) -> String {
-    format!("{number}.m4s")
+    format!("{number}{SEGMENT}")
 }
 
 pub(crate) fn init_file(number: u32) -> String {

@@ -24,6 +24,9 @@ impl Recordings {
     pub fn tail(&self, id: &Id, recording: &Recording, span: Span) -> Result<Vec<Cut>, Error> {
         let resume = recording.resume();
         let segments = newest(recording.segments(), span);
+        // What only an archive has any more is none of it: a restart waits for no network.
+        let absent = segments.iter().rposition(|segment| !self.has_segment(id, segment.number));
+        let segments = segments.get(absent.map_or(0, |at| at + 1)..).unwrap_or_default();
         let follows = |last: &Segment| last.number.saturating_add(1) == resume.next_segment;
         let Some(target_duration) = resume.target_duration.filter(|_| segments.last().is_some_and(follows))
         else {
@@ -67,7 +70,10 @@ impl Recordings {
         let same = own.take_while(|older| older.init == segment.init);
         // A segment that was cut within a long group of pictures begins with none.
         for segment in std::iter::once(segment).chain(same).take(SEARCHED).filter(|found| found.independent) {
-            let opening = self.opening(id, segment, &init)?;
+            let opening = match self.opening(id, segment, &init) {
+                Err(error) if error.is_absent() => break,
+                opening => opening?,
+            };
             if opening.is_some() {
                 return Ok(opening);
             }
@@ -79,28 +85,15 @@ impl Recordings {
     /// file than its first part.
     pub fn opening(&self, id: &Id, segment: &Segment, init: &Init) -> Result<Option<Frame>, Error> {
         let (file, mut most) = (File::Segment(segment.number), PART);
-        let (bytes, part) = loop {
+        loop {
             let wanted = most.min(segment.bytes);
             let bytes = self.read(id, file, 0..wanted)?;
-            match read_part(&bytes, &init.tracks) {
-                Ok(part) => break (bytes, part),
+            match segment.opening(&bytes, init) {
+                Ok(opening) => return Ok(opening),
                 Err(fmp4::Error::Torn { .. }) if wanted < segment.bytes => most = most.saturating_mul(4),
                 Err(_) => return Err(Error::Corrupt(self.path(id, file))),
             }
-        };
-        let opening = part.samples.iter().find(|sample| sample.keyframe);
-        Ok(opening.map(|sample| Frame {
-            tracks: init.tracks.clone(),
-            run: Run { start: segment.start, wall: segment.wall, ..Run::default() },
-            track: sample.track,
-            dts: sample.dts,
-            pts_offset: sample.pts_offset,
-            keyframe: true,
-            filler: false,
-            data: Bytes::copy_from_slice(
-                bytes.get(sample.range.start as usize..sample.range.end as usize).unwrap_or_default(),
-            ),
-        }))
+        }
     }
 
     pub(crate) fn init_of(
@@ -148,6 +141,27 @@ impl Segment {
             last.duration = self.end() - last.start;
         }
         Some(parts)
+    }
+}
+
+impl Segment {
+    /// The keyframe that it begins with, as far as it begins with one; of sound alone some frame. `bytes` are its own, its
+    /// first part at the least, and `init` is what it needs.
+    pub fn opening(&self, bytes: &[u8], init: &Init) -> Result<Option<Frame>, fmp4::Error> {
+        let part = read_part(bytes, &init.tracks)?;
+        let opening = part.samples.iter().find(|sample| sample.keyframe);
+        Ok(opening.map(|sample| Frame {
+            tracks: init.tracks.clone(),
+            run: Run { start: self.start, wall: self.wall, ..Run::default() },
+            track: sample.track,
+            dts: sample.dts,
+            pts_offset: sample.pts_offset,
+            keyframe: true,
+            filler: false,
+            data: Bytes::copy_from_slice(
+                bytes.get(sample.range.start as usize..sample.range.end as usize).unwrap_or_default(),
+            ),
+        }))
     }
 }
 
