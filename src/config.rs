@@ -16,7 +16,7 @@ mod units;
 pub use difference::Change;
 pub use load::{PREFIX, load};
 pub use settings::{
-    Action, App, Auth, Config, Hls, Hold, Http, Limits, Log, LogFormat, PlayKeys, ProxyHeader, PushKeys,
-    Scope, Settings, Snapshot, Token, Webhook, WebhookFormat,
+    Action, App, Auth, BucketName, Config, Hls, Hold, Http, Limits, Log, LogFormat, PlayKeys, ProxyHeader,
+    PushKeys, Scope, Settings, Snapshot, Storage, Token, Webhook, WebhookFormat,
 };
 pub use units::Duration;

@@ -3,6 +3,7 @@
 
 mod access;
 mod api;
+mod archive;
 mod audience;
 mod bans;
 mod broadcasts;

@@ -10,7 +10,7 @@ mod telling;
 pub mod timeline;
 mod writing;
 
-use std::{collections::HashSet, io, ops::Range, path::Path, sync::Arc, time::Duration};
+use std::{collections::HashSet, io, ops::Range, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -30,15 +30,19 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use self::{lately::Lately, movie::Movies, once::Once, rendered::Rendered, telling::tell_ready};
+use self::{lately::Lately, movie::Movies, rendered::Rendered, telling::tell_ready};
 pub use self::{
     movie::{Movie, Next, NoMovie},
+    once::Once,
     writing::start,
 };
 use crate::{
     access::unix_now,
+    archive::{self, Archive},
+    config::Config,
     live::{Live, Past},
     server::{Server, StartError},
+    telemetry::Metrics,
 };
 
 /// A server that was killed when a recording became final tells of it at its next start, if that is not later than
@@ -66,6 +70,8 @@ const PIECES: usize = 16;
 /// Every recording of the server.
 pub struct Recordings {
     disk: kaibo_replay::Recordings,
+    /// Where they go to, if they don't stay here.
+    archive: Option<Arc<Archive>>,
     growing: DashMap<Id, Growing>,
     /// Final ones.
     read: Lately<Whole>,
@@ -155,6 +161,15 @@ impl Replay {
     }
 }
 
+/// Why recordings can't be taken up.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("recordings: {0}")]
+    Disk(#[from] Error),
+    #[error("storage: {}", .0.brief())]
+    Archive(#[from] archive::Error),
+}
+
 /// Why there is no TS form of a recorded segment.
 #[derive(Debug, thiserror::Error)]
 pub enum NoTs {
@@ -165,20 +180,26 @@ pub enum NoTs {
 }
 
 impl Recordings {
-    /// Takes up the recordings in `root`: what an interrupted delete has left is removed, and what a killed server
-    /// has left open is repaired and made final, but for those of broadcasts that go on.
-    pub async fn open(root: &Path, store: &Store) -> Result<Self, StartError> {
+    /// Takes up the recordings where `config` says: what an interrupted delete has left is removed, and what a killed
+    /// server has left open is repaired and made final, but for those of broadcasts that go on.
+    pub async fn open(config: &Config, store: &Store, metrics: &Arc<Metrics>) -> Result<Self, StartError> {
         let going_on = store.ask(|store| store.open()).await?;
         let going_on: HashSet<String> = going_on.into_iter().map(|record| record.id.into()).collect();
-        let root = root.to_path_buf();
+        let (root, storage) = (config.data_dir.join(config.storage.folder()), config.storage.clone());
+        let metrics = metrics.clone();
         let opened = spawn_blocking(move || {
             let disk = kaibo_replay::Recordings::new(root)?;
-            disk.sweep()?;
+            let archive = Archive::open(&storage, &disk, &metrics)?;
+            if archive.is_none() {
+                disk.sweep()?;
+            }
             let torn = |entry: &Entry| entry.finished.is_none() && !going_on.contains(entry.id.as_str());
             let torn: Vec<Entry> = disk.scan()?.into_iter().filter(torn).collect();
-            Ok((disk, torn))
+            Ok((disk, archive, torn))
         });
-        let (disk, torn) = blocking(opened).await?;
+        let opened = opened.await;
+        let (disk, archive, torn) =
+            opened.unwrap_or_else(|error| Err(OpenError::Disk(unreadable(io::Error::other(error)))))?;
         let mut torn = torn.into_iter();
         loop {
             let repair = |Entry { id, .. }| tokio::spawn(repair(disk.clone(), store.clone(), id));
@@ -193,7 +214,7 @@ impl Recordings {
         }
         let (inits, ts, pieces) = (Once::new(INITS), Once::new(TS_SEGMENTS), Once::new(PIECES));
         let (growing, read, movies) = (DashMap::new(), Lately::default(), Movies::default());
-        Ok(Self { disk, growing, read, inits, ts, pieces, movies })
+        Ok(Self { disk, archive, growing, read, inits, ts, pieces, movies })
     }
 
     /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`, and what is
@@ -270,6 +291,29 @@ impl Recordings {
         Ok(Replay::Final(whole))
     }
 
+    /// Those that are being written: their segments so far, and how much media a restart goes on from.
+    pub fn growing(&self, server: &Server) -> Vec<(Id, Arc<Listing>, Span)> {
+        let growing = self.growing.iter().map(|growing| {
+            let window = server.app_settings(growing.app.as_ref()).hls.window;
+            (growing.key().clone(), growing.listing.clone(), Span::from_millis(window.as_millis()))
+        });
+        growing.collect()
+    }
+
+    /// What is on the disk of `id` is not what it was: it is final now, or its small files are others.
+    pub fn changed(&self, id: &Id) {
+        if let Some(archive) = &self.archive {
+            archive.changed(id);
+        }
+    }
+
+    /// Brings them to the bucket, if there is one, until the server stops.
+    pub async fn archive(server: Arc<Server>) {
+        if let Some(archive) = server.recordings.archive.clone() {
+            archive.serve(server).await;
+        }
+    }
+
     /// Those of `ids` that have no recording on the disk.
     pub async fn without(&self, ids: Vec<BroadcastId>) -> Result<Vec<BroadcastId>, Error> {
         let disk = self.disk.clone();
@@ -277,13 +321,29 @@ impl Recordings {
         blocking(spawn_blocking(move || Ok(ids.into_iter().filter(absent).collect()))).await
     }
 
-    /// The bytes of a segment.
+    /// The bytes of a segment, from wherever they lie.
     pub async fn segment(&self, id: &Id, segment: Segment) -> Result<Bytes, Error> {
-        self.read(id, File::Segment(segment.number), 0..segment.bytes).await
+        let here = self.read_here(id, File::Segment(segment.number), 0..segment.bytes);
+        match (here.await, &self.archive) {
+            (Err(error), Some(archive)) if error.is_absent() => {
+                archive.segment(id, &segment).await.map_err(elsewhere)
+            }
+            (here, _) => here,
+        }
     }
 
-    /// What is in `range` of a recorded file, which may end before. Every recorded byte comes through here.
+    /// What is in `range` of a recorded file, which may end before. Every recorded byte comes through here, or through
+    /// [`Recordings::segment`].
     pub async fn read(&self, id: &Id, file: File, range: Range<u64>) -> Result<Bytes, Error> {
+        match (self.read_here(id, file, range.clone()).await, &self.archive, file) {
+            (Err(error), Some(archive), File::Segment(number)) if error.is_absent() => {
+                archive.range(id, number, range).await.map_err(elsewhere)
+            }
+            (here, ..) => here,
+        }
+    }
+
+    async fn read_here(&self, id: &Id, file: File, range: Range<u64>) -> Result<Bytes, Error> {
         let (disk, id) = (self.disk.clone(), id.clone());
         blocking(spawn_blocking(move || disk.read(&id, file, range))).await
     }
@@ -321,13 +381,35 @@ impl Recordings {
     pub async fn cut_out(&self, id: &Id, of: &Id, wanted: Wanted) -> Result<Arc<Recording>, Error> {
         // A copy: the recorder must not wait for a disk that is busy with something else.
         let segments = self.find(of).await?.read(<[_]>::to_vec);
-        let (disk, id, of) = (self.disk.clone(), id.clone(), of.clone());
+        if self.archive.is_some() {
+            self.bring_back(of, wanted.needs(&segments)).await?;
+        }
+        let (disk, made, from) = (self.disk.clone(), id.clone(), of.clone());
         let wall = UnixMillis(unix_now().0);
-        blocking(spawn_blocking(move || {
-            disk.cut_out(&id, &of, &segments, &wanted, wall)?;
-            Ok(Arc::new(disk.open(&id)?))
-        }))
-        .await
+        let cut_out = blocking(spawn_blocking(move || {
+            disk.cut_out(&made, &from, &segments, &wanted, wall)?;
+            Ok(Arc::new(disk.open(&made)?))
+        }));
+        let cut_out = cut_out.await;
+        // Not before: what is known to be in the bucket may leave the disk again.
+        self.changed(id);
+        self.changed(of);
+        cut_out
+    }
+
+    /// Fetches the files of `segments` that only the bucket has: a second name can only be given to what is here.
+    async fn bring_back(&self, id: &Id, segments: Vec<Segment>) -> Result<(), Error> {
+        for segment in segments {
+            let (disk, named) = (self.disk.clone(), id.clone());
+            let is_here = spawn_blocking(move || Ok(disk.has_segment(&named, segment.number)));
+            if blocking(is_here).await? {
+                continue;
+            }
+            let bytes = self.segment(id, segment).await?;
+            let (disk, named) = (self.disk.clone(), id.clone());
+            blocking(spawn_blocking(move || disk.bring_back(&named, segment.number, &bytes))).await?;
+        }
+        Ok(())
     }
 
     /// Initialisation section `number`; `None` if there is none.
@@ -361,8 +443,15 @@ impl Recordings {
     /// The keyframe that a segment begins with, as far as it begins with one; of sound alone some frame.
     pub async fn opening(&self, id: &Id, segment: Segment) -> Result<Option<Frame>, Error> {
         let init = self.init(id, segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
-        let (disk, id) = (self.disk.clone(), id.clone());
-        blocking(spawn_blocking(move || disk.opening(&id, &segment, &init))).await
+        let (disk, named, needed) = (self.disk.clone(), id.clone(), init.clone());
+        let here = blocking(spawn_blocking(move || disk.opening(&named, &segment, &needed)));
+        match here.await {
+            Err(error) if error.is_absent() => {
+                let bytes = self.segment(id, segment).await?;
+                segment.opening(&bytes, &init).map_err(|_| Error::Corrupt("a recording".into()))
+            }
+            here => here,
+        }
     }
 
     /// A picture that is kept with the recording `id`.
@@ -373,8 +462,10 @@ impl Recordings {
 
     /// Keeps a picture with the recording `id`.
     pub async fn keep_picture(&self, id: &Id, picture: Picture, bytes: Bytes) -> Result<(), Error> {
-        let (disk, id) = (self.disk.clone(), id.clone());
-        blocking(spawn_blocking(move || disk.keep(&id, picture, &bytes))).await
+        let (disk, named) = (self.disk.clone(), id.clone());
+        blocking(spawn_blocking(move || disk.keep(&named, picture, &bytes))).await?;
+        self.changed(id);
+        Ok(())
     }
 
     async fn read_index(&self, id: &Id) -> Result<Recording, Error> {
@@ -404,8 +495,8 @@ impl Recordings {
     /// Deletes the recording `id`, if there is one. Nobody writes to it any more.
     pub async fn delete(&self, id: &BroadcastId) -> Result<(), Error> {
         let Ok(id) = id.as_ref().parse::<Id>() else { return Ok(()) };
-        let (disk, doomed) = (self.disk.clone(), id.clone());
-        let deleted = blocking(spawn_blocking(move || disk.delete(&doomed))).await;
+        let (disk, archive, doomed) = (self.disk.clone(), self.archive.clone(), id.clone());
+        let deleted = blocking(spawn_blocking(move || delete(&disk, archive.as_deref(), &doomed))).await;
         self.read.deleted(&id);
         match deleted {
             Err(Error::Missing(_)) => Ok(()),
@@ -443,11 +534,33 @@ fn corrupt() -> Error {
     Error::Corrupt("a recording".into())
 }
 
+/// Deletes a recording, wherever it lies.
+fn delete(disk: &kaibo_replay::Recordings, archive: Option<&Archive>, id: &Id) -> Result<(), Error> {
+    match archive {
+        Some(archive) => archive.delete(id),
+        None => disk.delete(id),
+    }
+}
+
+/// What the bucket does not answer is none of the recording's fault: another time it will.
+fn elsewhere(error: archive::Error) -> Error {
+    match error {
+        archive::Error::Disk(error) => error,
+        error if error.is_absent() => {
+            Error::Io { path: "the bucket".into(), source: io::ErrorKind::NotFound.into() }
+        }
+        error => Error::Io {
+            path: "the bucket".into(),
+            source: io::Error::new(io::ErrorKind::HostUnreachable, error.brief()),
+        },
+    }
+}
+
 fn unreadable(source: io::Error) -> Error {
     Error::Io { path: "a recording".into(), source }
 }
 
 /// What a blocking task answers. One that panicked says so in the log.
-async fn blocking<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
+pub async fn blocking<T>(task: JoinHandle<Result<T, Error>>) -> Result<T, Error> {
     task.await.unwrap_or_else(|error| Err(unreadable(io::Error::other(error))))
 }

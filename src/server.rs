@@ -31,7 +31,7 @@ use crate::{
     http, input,
     live::Everybody,
     notices::Rejections,
-    recorder::Recordings,
+    recorder::{self, Recordings},
     snapshots::Snapshots,
     telemetry::Metrics,
     tls::{self, Certificate},
@@ -115,8 +115,8 @@ pub enum StartError {
     Data { path: PathBuf, error: io::Error },
     #[error("the store: {0}")]
     Store(#[from] kaibo_store::Error),
-    #[error("recordings: {0}")]
-    Recordings(#[from] kaibo_replay::Error),
+    #[error(transparent)]
+    Recordings(#[from] recorder::OpenError),
     #[error(transparent)]
     Hooks(#[from] hooks::Error),
     #[error("the certificate: {0}")]
@@ -155,9 +155,9 @@ impl Server {
         fs::create_dir_all(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
         let lock = lock(&config.data_dir).map_err(|error| data(&config.data_dir, error))?;
         let Listeners { rtmp, http, api, certificates, addresses } = Listeners::open(config).await?;
-        let media = config.data_dir.join("media");
+        let metrics: Arc<Metrics> = Arc::default();
         let store = open_store(config.data_dir.join(config.store_file())).await?;
-        let recordings = Recordings::open(&media, &store).await?;
+        let recordings = Recordings::open(config, &store, &metrics).await?;
         let run = config.data_dir.join(RUN);
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
@@ -169,7 +169,7 @@ impl Server {
             snapshots: Snapshots::new(&config.snapshot),
             clips: Clips::default(),
             store,
-            metrics: Arc::default(),
+            metrics,
             events: broadcast::Sender::new(EVENTS),
             timed: broadcast::Sender::new(EVENTS),
             hooks: Hooks::new(Endpoints::new(&settings.config.webhooks)?),
@@ -206,6 +206,7 @@ impl Server {
         }
         listeners.spawn(Recordings::sweep(server.clone()));
         listeners.spawn(Recordings::watch_room(server.clone()));
+        listeners.spawn(Recordings::archive(server.clone()));
         listeners.spawn(prune(server.clone()));
         listeners.spawn(Audiences::serve(server.clone()));
         listeners.spawn(Snapshots::follow(server.clone()));

@@ -123,6 +123,10 @@ pub struct Metrics {
     pub record_errors: Counter,
     pub record_losing: Gauge,
     pub record_free_bytes: Gauge,
+    pub archive_backlog: Gauge,
+    pub archive_errors: Counter,
+    pub archive_sent: Counter,
+    pub spool_bytes: Gauge,
     pub store_errors: Counter,
     pub store_pending: Gauge,
     pub events_dropped: Counter,
@@ -209,6 +213,18 @@ impl Metrics {
             "record_free_bytes",
             "Room on the disk of the recordings",
             self.record_free_bytes.clone(),
+        );
+        registry.register(
+            "archive_backlog_bytes",
+            "Bytes of segments that wait for the bucket",
+            self.archive_backlog.clone(),
+        );
+        registry.register("archive_errors", "Requests that the bucket failed", self.archive_errors.clone());
+        registry.register("archive_sent_bytes", "Bytes that the bucket confirmed", self.archive_sent.clone());
+        registry.register(
+            "spool_bytes",
+            "Bytes of segments on the disk, where there is a bucket too",
+            self.spool_bytes.clone(),
         );
         registry.register("store_errors", "Transitions that could not be stored", self.store_errors.clone());
         registry.register(

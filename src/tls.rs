@@ -14,9 +14,9 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_rustls::{
-    TlsAcceptor,
+    TlsAcceptor, TlsConnector,
     rustls::{
-        self, ServerConfig,
+        self, ClientConfig, RootCertStore, ServerConfig,
         crypto::ring,
         server::{ClientHello, ResolvesServerCert},
         sign::CertifiedKey,
@@ -34,6 +34,20 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How often the files are looked at. A change counts once it has stood for one look: certificate and key are written
 /// one after the other.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// The authorities that Mozilla trusts.
+pub fn public_authorities() -> RootCertStore {
+    webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()
+}
+
+/// What connects to others, if one of `roots` has signed for them.
+pub fn connector(roots: RootCertStore) -> Result<TlsConnector, rustls::Error> {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
 
 /// A certificate and its key, as they are in their files now.
 #[derive(Debug)]

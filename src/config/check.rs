@@ -6,7 +6,7 @@ use kaibo_broadcast::{Secret, Stream};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    settings::{App, Auth, Limits, Settings, Snapshot, Token},
+    settings::{App, Auth, Limits, Settings, Snapshot, Storage, Token},
     units::{Duration, Size},
 };
 use crate::{
@@ -67,6 +67,7 @@ pub fn check(settings: &Settings) -> Result<(), Fault> {
     }
     Endpoints::new(&config.webhooks).map_err(|error| Fault::new("webhooks", error.to_string()))?;
     within("audience.retention", config.audience.retention, HOUR, CENTURY)?;
+    storage(&config.storage)?;
     limits(&config.limits)?;
     snapshot(&config.snapshot)?;
     log_level(&config.log.level)
@@ -177,6 +178,47 @@ fn main_key(name: &str, enabled: bool, key: &Secret, backup: &Secret) -> Result<
 fn certificate(name: &str, cert: &Path, key: &Path) -> Result<(), Fault> {
     let files = tls::Files::of(cert, key).and_then(|files| files.map(|files| files.load()).transpose());
     files.map(drop).map_err(|error| Fault::new(name, error.to_string()))
+}
+
+/// A bucket that can't be used is found out when something is to be kept in it; a name or address that is none, here.
+fn storage(storage: &Storage) -> Result<(), Fault> {
+    let Some(name) = storage.bucket() else {
+        return match storage.url.strip_prefix("file:") {
+            Some(folder) if !folder.is_empty() => Ok(()),
+            _ => {
+                let what = format!("{:?} is neither file:FOLDER nor s3://BUCKET/PREFIX", storage.url);
+                Err(Fault::new("storage.url", what))
+            }
+        };
+    };
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if !(3..=63).contains(&name.bucket.len()) || !name.bucket.bytes().all(plain) {
+        return Err(Fault::new("storage.url", format!("{:?} is no name of a bucket", name.bucket)));
+    }
+    let folder = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(plain);
+    if !name.prefix.is_empty() && !name.prefix.split('/').all(folder) {
+        let what = "a prefix is made of A-Z, a-z, 0-9, '.', '_', '-' and single slashes";
+        return Err(Fault::new("storage.url", what));
+    }
+    url("storage.endpoint", &storage.endpoint, ["http://", "https://"])?;
+    if storage.endpoint.starts_with("http://") && !storage.allow_http {
+        return Err(Fault::new("storage.endpoint", "http:// needs allow_http: anyone between could listen"));
+    }
+    if storage.bucket_in_host && storage.endpoint.is_empty() {
+        return Err(Fault::new("storage.bucket_in_host", "it needs an endpoint, which names the bucket"));
+    }
+    if storage.region.is_empty() || !storage.region.bytes().all(plain) {
+        return Err(Fault::new("storage.region", format!("{:?} is no region", storage.region)));
+    }
+    for (key, value) in
+        [("storage.access_key", &storage.access_key), ("storage.secret_key", &storage.secret_key)]
+    {
+        if value.is_empty() || !value.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Fault::new(key, "a bucket needs access_key and secret_key, in ASCII without spaces"));
+        }
+    }
+    // Segments are some MiB; more than a PiB is a slip.
+    within("storage.spool_max", storage.spool_max, Size::mib(1), Size::gib(1 << 20))
 }
 
 fn limits(limits: &Limits) -> Result<(), Fault> {

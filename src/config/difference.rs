@@ -35,8 +35,8 @@ impl Change {
             "snapshot.processes",
         ];
         // Certificates are followed in their files; which files those are is not.
-        let tls = ["rtmp.tls.", "http.tls."].iter().any(|section| self.key.starts_with(section));
-        tls || FIXED.contains(&self.key.as_str())
+        let sections = ["rtmp.tls.", "http.tls.", "storage."];
+        sections.iter().any(|section| self.key.starts_with(section)) || FIXED.contains(&self.key.as_str())
     }
 }
 

@@ -56,6 +56,7 @@ section!(
         record: Record = Record::default(),
         audience: Audience = Audience::default(),
         snapshot: Snapshot = Snapshot::default(),
+        storage: Storage = Storage::default(),
         limits: Limits = Limits::default(),
         store: Store = Store::default(),
         log: Log = Log::default(),
@@ -353,6 +354,42 @@ section!(
         thumbnail_width: u32 = 160,
     }
 );
+
+section!(
+    /// `[storage]`
+    Storage {
+        url: String = "file:media".into(),
+        endpoint: String = String::new(),
+        region: String = "us-east-1".into(),
+        bucket_in_host: bool = false,
+        allow_http: bool = false,
+        access_key: Secret = Secret::default(),
+        secret_key: Secret = Secret::default(),
+        spool_max: Size = Size::gib(16),
+    }
+);
+
+/// A bucket, and what the names of all objects in it begin with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketName<'a> {
+    pub bucket: &'a str,
+    /// Without slashes at its ends; may be empty.
+    pub prefix: &'a str,
+}
+
+impl Storage {
+    /// The folder that recordings are written to, relative to the data folder.
+    pub fn folder(&self) -> &str {
+        self.url.strip_prefix("file:").unwrap_or("media")
+    }
+
+    /// The bucket that they are brought to.
+    pub fn bucket(&self) -> Option<BucketName<'_>> {
+        let rest = self.url.strip_prefix("s3://")?;
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        Some(BucketName { bucket, prefix: prefix.trim_matches('/') })
+    }
+}
 
 section!(
     /// `[limits]`

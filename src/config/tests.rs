@@ -269,6 +269,46 @@ fn senseless_values_are_found_where_they_stand() {
 }
 
 #[test]
+fn a_bucket_that_could_not_be_used_is_refused() {
+    let keys = "access_key = \"a\"\nsecret_key = \"0123456789\"\n";
+    let storage = |url: &str, more: &str| format!("[storage]\nurl = \"{url}\"\n{more}");
+    let good = load_text(&storage("s3://media/one/server/", keys), &[]).unwrap();
+    let name = good.config.storage.bucket().unwrap();
+    assert_eq!((name.bucket, name.prefix, good.config.storage.folder()), ("media", "one/server", "media"));
+    let folder = load_text(&storage("file:/srv/live", ""), &[]).unwrap();
+    assert_eq!((folder.config.storage.bucket(), folder.config.storage.folder()), (None, "/srv/live"));
+    for (url, more, expected) in [
+        ("file:", "", "storage.url: \"file:\" is neither file:FOLDER nor s3://BUCKET/PREFIX"),
+        ("gs://media", "", "is neither file:FOLDER nor s3://BUCKET/PREFIX"),
+        ("s3://m", keys, "storage.url: \"m\" is no name of a bucket"),
+        ("s3://media/a//b", keys, "storage.url: a prefix is made of"),
+        ("s3://media/../b", keys, "storage.url: a prefix is made of"),
+        ("s3://media", "", "storage.access_key: a bucket needs access_key and secret_key"),
+        ("s3://media", "access_key = \"a\"", "storage.secret_key: a bucket needs"),
+        (
+            "s3://media",
+            &format!("{keys}endpoint = \"http://s3\""),
+            "storage.endpoint: http:// needs allow_http",
+        ),
+        ("s3://media", &format!("{keys}endpoint = \"s3.example.com\""), "is not http://HOST or https://HOST"),
+        (
+            "s3://media",
+            &format!("{keys}bucket_in_host = true"),
+            "it needs an endpoint, which names the bucket",
+        ),
+        (
+            "s3://media",
+            &format!("{keys}spool_max = \"1KiB\""),
+            "storage.spool_max: 1.0 KiB is outside 1.0 MiB",
+        ),
+    ] {
+        let said = complaint(&storage(url, more));
+        assert!(said.starts_with("config.toml:") && said.contains(expected), "{url} {more}\n  said {said}");
+        assert!(!said.contains("0123456789"), "{said}");
+    }
+}
+
+#[test]
 fn a_missing_file_is_named() {
     let said = load(Some(Path::new("/nowhere/config.toml")), std::iter::empty()).unwrap_err().to_string();
     assert_eq!(said, "can't read /nowhere/config.toml: No such file or directory (os error 2)");

@@ -35,6 +35,10 @@ impl Size {
     pub const fn mib(mib: usize) -> Self {
         Self(mib << 20)
     }
+
+    pub const fn gib(gib: usize) -> Self {
+        Self(gib << 30)
+    }
 }
 
 impl fmt::Debug for Duration {

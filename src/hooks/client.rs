@@ -5,7 +5,6 @@ use std::{
     future::pending,
     io,
     net::SocketAddr,
-    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -20,10 +19,11 @@ use tokio::{
 };
 use tokio_rustls::{
     TlsConnector,
-    rustls::{self, ClientConfig, RootCertStore, crypto::ring, pki_types::ServerName},
+    rustls::{self, RootCertStore, pki_types::ServerName},
 };
 
 use super::{address::is_public, target::Target};
+use crate::tls;
 
 /// Bytes of an answer that are read, and of its head: what matters is the status, and a sentence at the most.
 const ANSWER: usize = 64 << 10;
@@ -65,15 +65,11 @@ pub struct Client(TlsConnector);
 impl Client {
     /// Trusts the certificate authorities that Mozilla trusts.
     pub fn new() -> Result<Self, rustls::Error> {
-        Self::trusting(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect())
+        Self::trusting(tls::public_authorities())
     }
 
     fn trusting(roots: RootCertStore) -> Result<Self, rustls::Error> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self(tls::connector(roots)?))
     }
 
     /// Sends `request`, whose URI and `Host` are set here. Redirects are answers like any other.
@@ -179,6 +175,8 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
@@ -187,6 +185,7 @@ mod tests {
         TlsAcceptor,
         rustls::{
             ServerConfig,
+            crypto::ring,
             pki_types::{CertificateDer, PrivatePkcs8KeyDer},
         },
     };

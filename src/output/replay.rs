@@ -1,6 +1,6 @@
 //! Replays: a playlist that grows while the broadcast is live and is final when it ends, over the recorded segments.
 
-use std::{sync::Arc, time::Duration};
+use std::{io::ErrorKind, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode};
@@ -214,6 +214,13 @@ fn no_store(error: kaibo_store::Error) -> Problem {
 pub(super) fn fault(id: &Id, error: &Error) -> Problem {
     if let Error::Missing(_) = error {
         return Problem::new(StatusCode::NOT_FOUND, "no_such_replay", "there is no replay of this id");
+    }
+    if let Error::Io { source, .. } = error
+        && source.kind() == ErrorKind::HostUnreachable
+    {
+        tracing::warn!(recording = %id, %error, "a viewer gets nothing from the bucket");
+        let detail = "the storage can't be reached; try again";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, "storage", detail);
     }
     tracing::error!(recording = %id, %error, "can't read a recording");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "replay_unreadable", "this replay can't be read")

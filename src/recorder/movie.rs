@@ -278,7 +278,9 @@ impl Recordings {
                 mended = blocking(spawn_blocking(move || mended.write(&made).map(|()| mended))).await?;
             }
         }
-        blocking(spawn_blocking(move || mended.finish())).await
+        let mended = blocking(spawn_blocking(move || mended.finish())).await;
+        self.changed(id);
+        mended
     }
 
     /// Room for `kib` KiB; movies that nobody downloads make it.

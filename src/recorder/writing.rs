@@ -74,6 +74,7 @@ pub fn start(
         server.recordings.growing.insert(id.clone(), growing);
         let ended = recorder.run(cuts, &live, &server, &wrote).await;
         server.recordings.growing.remove(&id);
+        server.recordings.changed(&id);
         // Whoever waits for more finds what there is.
         drop(wrote);
         match ended {
@@ -288,6 +289,7 @@ impl Recorder {
             let Some((recorder, finished)) = self.finish(reason).await else { return };
             match finished {
                 Ok(finished) => {
+                    server.recordings.changed(&recorder.id);
                     tell_ready(&server, &recorder.id, &finished).await;
                     return server.snapshots.prepare(&recorder.id);
                 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Disk as _, Error, Finished, Id, Local, Recordings,
-    catalogue::{DELETED, ends, remove},
+    catalogue::{DELETED, DRAFT, ends, remove},
     disk::open,
     recording::{INDEX, is_segment, segment_file},
 };
@@ -64,8 +64,10 @@ impl Recordings {
     /// As [`Recordings::sweep`] where there is an archive: what was deleted here leaves an empty folder until the archive
     /// has deleted it, too. Answers which those are.
     pub fn sweep_archived(&self) -> Result<Vec<Id>, Error> {
-        for half in self.named(|name| name.strip_prefix(FRESH)?.parse().ok())? {
-            remove(&self.root.join(format!("{FRESH}{half}")))?;
+        for prefix in [FRESH, DRAFT] {
+            for half in self.named(|name| name.strip_prefix(prefix)?.parse().ok())? {
+                remove(&self.root.join(format!("{prefix}{half}")))?;
+            }
         }
         let doomed = self.named(|name| name.strip_prefix(DELETED)?.parse().ok())?;
         doomed.iter().try_for_each(|id| self.empty_doomed(id))?;

@@ -4,7 +4,7 @@
 //! It is made as a draft beside the recordings, and gets its name once it is whole and on the disk.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs,
     io::{self, Read, Write},
     path::Path,
@@ -38,6 +38,17 @@ pub struct Wanted {
     pub edit: Edit,
     /// Just that; otherwise each stretch is shown from the keyframe on that its first picture needs.
     pub precise: bool,
+}
+
+impl Wanted {
+    /// Those of `segments` whose files are needed to cut it out: what it shows, and what that is decoded from.
+    pub fn needs(&self, segments: &[Segment]) -> Vec<Segment> {
+        let leads = self.edit.stretches().iter().flat_map(|stretch| lead(segments, stretch.from));
+        let shown = self.edit.pieces(segments).map(|piece| piece.segment);
+        let needed: BTreeMap<u64, Segment> =
+            shown.chain(leads.copied()).map(|segment| (segment.number, segment)).collect();
+        needed.into_values().collect()
+    }
 }
 
 impl Recordings {
