@@ -30,6 +30,7 @@ mod slow;
 mod snapshots;
 mod startup;
 mod stopping;
+mod storage;
 mod support;
 mod thumbnails;
 mod tls;

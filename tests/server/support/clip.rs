@@ -72,6 +72,12 @@ pub fn heavy() -> PathBuf {
     clip("heavy.flv", &[noise, SOUND, &["-t", "20"], X264, &["-b:v", "8M"], AAC].concat())
 }
 
+/// The same for 6 s: more than a MiB.
+pub fn noisy() -> PathBuf {
+    let noise: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30,noise=alls=60:allf=t"];
+    clip("noisy.flv", &[noise, SOUND, &["-t", "6"], X264, &["-b:v", "4M"], AAC].concat())
+}
+
 const RED_BLUE: &[&str] =
     &["-f", "lavfi", "-i", "color=red:s=320x180:r=30:d=3[a];color=blue:s=320x180:r=30:d=3[b];[a][b]concat"];
 const PICTURE: &[&str] = &["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"];

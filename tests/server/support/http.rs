@@ -46,6 +46,12 @@ pub fn post(url: &str, headers: &[(&str, &str)]) -> Reply {
     request.send_empty().and_then(read).unwrap_or_else(|error| panic!("POST {url}: {error}"))
 }
 
+pub fn delete(url: &str, headers: &[(&str, &str)]) -> Reply {
+    let request = agent(Some(Duration::from_secs(15))).delete(url);
+    let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+    request.call().and_then(read).unwrap_or_else(|error| panic!("DELETE {url}: {error}"))
+}
+
 /// A body that goes on for as long as the server likes.
 pub fn stream(url: &str) -> Response<Body> {
     agent(None).get(url).call().unwrap_or_else(|error| panic!("GET {url}: {error}"))

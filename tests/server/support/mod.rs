@@ -11,6 +11,7 @@ pub mod http;
 pub mod probe;
 pub mod push;
 pub mod rtmp;
+pub mod s3;
 pub mod server;
 pub mod tls;
 pub mod wait;

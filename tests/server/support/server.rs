@@ -269,6 +269,11 @@ impl Kaibo {
         serde_json::from_slice(&reply.body).unwrap()
     }
 
+    pub fn api_delete(&self, path: &str) -> Reply {
+        let url = format!("http://{}/api/v1{path}", self.at.api);
+        http::delete(&url, &[("Authorization", &format!("Bearer {API_TOKEN}"))])
+    }
+
     /// Every broadcast of `live/STREAM`, newest first.
     pub fn broadcasts(&self, stream: &str) -> Vec<Value> {
         self.api(&format!("/broadcasts?stream={stream}"))["items"].as_array().unwrap().clone()
