@@ -19,4 +19,4 @@ pub use settings::{
     Action, App, Auth, BucketName, Config, Hls, Hold, Http, Limits, Log, LogFormat, PlayKeys, ProxyHeader,
     PushKeys, Scope, Settings, Snapshot, Storage, Token, Webhook, WebhookFormat,
 };
-pub use units::Duration;
+pub use units::{Batch, Duration};

@@ -4,6 +4,7 @@ mod body;
 mod h2;
 mod proxies;
 mod reply;
+mod takeover;
 
 use std::{
     convert::Infallible,
@@ -25,10 +26,11 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use kaibo_hls::Format;
 pub use reply::{Cache, Content, Ranged};
+use takeover::{Taken, Takeover};
 use tokio::time::sleep;
 
 use crate::{
-    output,
+    fanout, output,
     problem::Problem,
     server::Server,
     socket::{self, Listener, Place, Stream},
@@ -95,20 +97,26 @@ pub async fn serve(server: Arc<Server>, listener: Listener) {
 async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc<Place>) {
     let (mut stopping, mut closing) = (server.stopping(), server.closing());
     let asked = AtomicBool::new(false);
+    let takeover = Takeover::of(&stream);
     let service = service_fn(|request: Request<Incoming>| {
-        asked.store(true, Ordering::Relaxed);
-        let (server, place) = (server.clone(), place.clone());
+        // What hyper has not written of an answer before would be lost with it.
+        let first = !asked.swap(true, Ordering::Relaxed);
+        let (server, place, takeover) = (server.clone(), place.clone(), &takeover);
         async move {
-            let address = viewer(&server, peer, &request);
-            Ok::<_, Infallible>(match place.count_for(address) {
+            let (address, version) = (viewer(&server, peer, &request), request.version());
+            let response = match place.count_for(address) {
                 true => answer(Call { server, address, request, place }).await,
                 false => busy(&server, &request),
+            };
+            Ok::<_, Infallible>(match first {
+                true => takeover.unless_media(version, response).await,
+                false => response,
             })
         }
     });
     // Of a server that stops, one answer for each connection.
     let (mut stays, mut closes) = (server.is_ready(), true);
-    let connection = hyper::server::conn::http1::Builder::new()
+    let mut connection = hyper::server::conn::http1::Builder::new()
         .keep_alive(stays)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -116,13 +124,18 @@ async fn http1(server: Arc<Server>, stream: Stream, peer: SocketAddr, place: Arc
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
     let done = loop {
         tokio::select! {
-            done = connection.as_mut() => break done,
+            done = &mut connection => break done,
+            Taken { head, carriage, feed } = takeover.wanted() => {
+                if let Some(Stream::Plain(tcp)) = connection.into_parts().map(|parts| parts.io.into_inner()) {
+                    server.fanout.take(fanout::Viewer::new(tcp, [head], carriage, feed, place));
+                }
+                return;
+            }
             () = stopping.wait(), if stays => {
                 stays = false;
-                connection.as_mut().graceful_shutdown();
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
             () = closing.wait(), if closes => {
                 closes = false;

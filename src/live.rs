@@ -121,7 +121,11 @@ impl Live {
         let (cuts, recorded) =
             ring(Limits { bytes: limits.stream_buffer.0, millis: READER_LAG_MS, entries: ENTRIES });
         let gathering = Gathering {
-            batch: settings.flv.batch.0,
+            batch: match settings.flv.batch {
+                // Those who write let frames gather while they are busy.
+                config::Batch::Auto => Duration::ZERO,
+                config::Batch::Fixed(batch) => batch.0,
+            },
             hold: settings.flv.hold.0,
             limits: Limits {
                 bytes: limits.stream_buffer.0,

@@ -11,6 +11,7 @@ mod cli;
 mod clips;
 mod config;
 mod demo;
+mod fanout;
 mod gate;
 mod hooks;
 mod http;

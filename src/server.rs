@@ -26,6 +26,7 @@ use crate::{
     broadcasts::{Broadcasts, Status},
     clips::Clips,
     config::{self, Change, Settings},
+    fanout::Fanout,
     gate::Gate,
     hooks::{self, Endpoints, Hooks},
     http, input,
@@ -69,6 +70,8 @@ pub struct Server {
     pub clips: Clips,
     pub store: kaibo_store::Handle,
     pub metrics: Arc<Metrics>,
+    /// What carries FLV to its viewers.
+    pub fanout: Fanout,
     /// What the business is told, for those who listen live.
     pub events: broadcast::Sender<Arc<kaibo_store::Notice>>,
     /// Timed events as they are told.
@@ -169,6 +172,7 @@ impl Server {
             snapshots: Snapshots::new(&config.snapshot),
             clips: Clips::default(),
             store,
+            fanout: Fanout::start(&metrics),
             metrics,
             events: broadcast::Sender::new(EVENTS),
             timed: broadcast::Sender::new(EVENTS),

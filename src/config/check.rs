@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{
     settings::{App, Auth, Limits, Settings, Snapshot, Storage, Token},
-    units::{Duration, Size},
+    units::{Batch, Duration, Size},
 };
 use crate::{
     hooks::{Endpoints, Key, Target},
@@ -104,7 +104,9 @@ fn sections(app: &App) -> Result<(), Fault> {
             "it needs record.enabled: the past is served from recordings",
         ));
     }
-    within("flv.batch", flv.batch, Duration::secs(0), Duration::secs(1))?;
+    if let Batch::Fixed(batch) = flv.batch {
+        within("flv.batch", batch, Duration::secs(0), Duration::secs(1))?;
+    }
     within("flv.hold", flv.hold, Duration::secs(0), HOUR)?;
     within("record.retention", record.retention, Duration::secs(1), CENTURY)?;
     within("record.sync", record.sync, Duration::millis(100), Duration::secs(60))?;

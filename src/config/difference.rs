@@ -7,7 +7,7 @@ use kaibo_broadcast::{Algorithm, ConflictPolicy, EndOnUnpublish, ExpiredResume, 
 use super::{
     network::Network,
     settings::{Action, Hold, LogFormat, ProxyHeader, Token, Webhook},
-    units::{Duration, Size},
+    units::{Batch, Duration, Size},
 };
 
 /// A key with two values. What is secret about them is not in it.
@@ -64,7 +64,7 @@ macro_rules! values {
 }
 
 values! {
-    bool u32 u64 usize String PathBuf SocketAddr Duration Size Secret Hold LogFormat ProxyHeader
+    bool u32 u64 usize String PathBuf SocketAddr Batch Duration Size Secret Hold LogFormat ProxyHeader
     Algorithm ConflictPolicy EndOnUnpublish ExpiredResume
     Vec<String> Vec<Network> Vec<Action> Vec<Token> Vec<Webhook>
 }

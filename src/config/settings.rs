@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     difference::{Change, Compare},
     network::Network,
-    units::{Duration, Size},
+    units::{Batch, Duration, Size},
 };
 
 /// Declares a section: a struct whose every key has a default, which refuses keys it doesn't know, and which can be
@@ -301,7 +301,7 @@ pub enum Hold {
 section!(
     /// `[flv]`
     Flv {
-        batch: Duration = Duration::millis(0),
+        batch: Batch = Batch::Auto,
         hold: Duration = Duration::secs(15),
     }
 );

@@ -8,6 +8,15 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(pub time::Duration);
 
+/// How long frames gather before viewers get them: `"auto"`, or a duration.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Batch {
+    /// Not at all, but for the time in which a busy core comes round to its viewers again.
+    Auto,
+    /// This long.
+    Fixed(Duration),
+}
+
 /// A number of bytes written as `"64KiB"`, `"16MiB"`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub usize);
@@ -47,6 +56,15 @@ impl fmt::Debug for Duration {
     }
 }
 
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Fixed(duration) => duration.fmt(f),
+        }
+    }
+}
+
 impl fmt::Debug for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", bytesize::ByteSize(self.0 as u64))
@@ -59,6 +77,20 @@ impl<'de> Deserialize<'de> for Duration {
         humantime::parse_duration(&text).map(Self).map_err(|error| {
             D::Error::custom(format!("{text:?} is no duration like \"15m\" or \"500ms\": {error}"))
         })
+    }
+}
+
+impl<'de> Deserialize<'de> for Batch {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "auto" => Ok(Self::Auto),
+            _ => humantime::parse_duration(&text).map(|time| Self::Fixed(Duration(time))).map_err(|error| {
+                D::Error::custom(format!(
+                    "{text:?} is neither \"auto\" nor a duration like \"50ms\": {error}"
+                ))
+            }),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! HTTP-FLV and WebSocket-FLV.
 
+mod feed;
 mod stream;
 mod websocket;
 
@@ -12,7 +13,9 @@ use kaibo_container::flv::Flv;
 use kaibo_hub::Cursor;
 use kaibo_media::Tracks;
 
+pub use feed::{Fed, Feed};
 pub use stream::Stream;
+pub use websocket::Conversation;
 
 use super::{Names, consent, play_key, playable};
 use crate::{
@@ -47,7 +50,7 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
     let join = |call: &Call| {
         let phase = if blocks.is_some() { Phase::Before } else { Phase::During };
         let blocks = blocks.unwrap_or_else(|| broadcast.live().join_flv());
-        Stream::join(call, &broadcast, blocks, (phase, protocol))
+        Feed::join(call, &broadcast, blocks, (phase, protocol))
     };
     if is_websocket {
         return websocket::upgrade(&mut call, join);
@@ -57,7 +60,7 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
     }
     if *call.request.method() == Method::GET {
-        *response.body_mut() = Body::Flv(join(&call));
+        *response.body_mut() = Body::Flv(Stream::new(join(&call)));
     }
     Ok(response)
 }

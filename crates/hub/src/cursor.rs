@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     held::Entry,
-    ring::{Shared, Start},
+    ring::{Ring, Shared, Start},
 };
 
 /// Entries in a batch at most: the writer waits for no longer than it takes to clone so many.
@@ -65,6 +65,11 @@ impl<T: Entry> Cursor<T> {
             }
         };
         Self { place: shared.waiting.join(), shared, next, state }
+    }
+
+    /// The ring that it reads.
+    pub fn ring(&self) -> Ring<T> {
+        Ring(Arc::clone(&self.shared))
     }
 
     /// Waits for entries and fills `batch` with them (what was in it before is dropped). Cancelling loses nothing.

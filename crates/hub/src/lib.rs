@@ -31,7 +31,9 @@ mod cursor;
 mod held;
 mod ring;
 mod waiting;
+mod watch;
 
 pub use cursor::{BATCH_BYTES, BATCH_ENTRIES, Cursor, Next};
 pub use held::{Entry, Limits};
 pub use ring::{Publisher, Ring, Start, ring};
+pub use watch::Watch;

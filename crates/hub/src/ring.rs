@@ -1,14 +1,18 @@
 //! The two ends of a ring: the writer, and the handle that makes cursors.
 
-use std::sync::{
-    Arc, PoisonError, RwLock, RwLockReadGuard,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    hash::{Hash, Hasher},
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use crate::{
     cursor::Cursor,
     held::{Entry, Held, Limits},
     waiting::Waiting,
+    watch::Watch,
 };
 
 /// Makes an empty ring.
@@ -26,7 +30,7 @@ pub struct Publisher<T: Entry>(Arc<Shared<T>>);
 
 /// A handle that makes cursors.
 #[derive(Clone)]
-pub struct Ring<T: Entry>(Arc<Shared<T>>);
+pub struct Ring<T: Entry>(pub(crate) Arc<Shared<T>>);
 
 /// Where a cursor starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +69,29 @@ impl<T: Entry> Ring<T> {
         Cursor::new(Arc::clone(&self.0), start)
     }
 
+    /// Tells of changes without reading them.
+    pub fn watch(&self) -> Watch<T> {
+        Watch::new(Arc::clone(&self.0))
+    }
+
     /// How many cursors live.
     pub fn cursors(&self) -> usize {
         self.0.waiting.cursors()
+    }
+}
+
+/// Two handles are equal if they are of the same ring.
+impl<T: Entry> PartialEq for Ring<T> {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl<T: Entry> Eq for Ring<T> {}
+
+impl<T: Entry> Hash for Ring<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.0).hash(state);
     }
 }
 
@@ -84,7 +108,12 @@ pub(crate) struct Shared<T> {
 impl<T: Entry> Shared<T> {
     /// Nothing has come since the entry before `next`, and more may come.
     pub(crate) fn nothing_new(&self, next: u64) -> bool {
-        self.news.load(Ordering::Acquire) == next << 1
+        self.news() == next << 1
+    }
+
+    /// Another number after every change.
+    pub(crate) fn news(&self) -> u64 {
+        self.news.load(Ordering::Acquire)
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Held<T>> {

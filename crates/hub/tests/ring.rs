@@ -3,7 +3,10 @@
 mod support;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
 };
 
@@ -169,4 +172,35 @@ fn a_cursor_keeps_one_waker_while_it_waits_and_none_once_it_is_gone() {
     assert_eq!(cursor.poll_next(&mut Context::from_waker(&waker), &mut batch), Poll::Pending);
     drop(cursor);
     assert_eq!(Arc::strong_count(&nobody), 2, "gone");
+}
+
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_watch_tells_of_every_change_once() {
+    let (publisher, ring) = ring(ROOMY);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    let mut watch = ring.watch();
+    assert_eq!(ring.cursors(), 1);
+    assert_eq!(watch.poll_change(&mut cx), Poll::Ready(()), "whoever watches looks once");
+    assert_eq!(watch.poll_change(&mut cx), Poll::Pending);
+    publisher.push(Tick::new(0));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(watch.poll_change(&mut cx), Poll::Ready(()));
+    assert_eq!(watch.poll_change(&mut cx), Poll::Pending);
+    drop(publisher);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    assert_eq!(watch.poll_change(&mut cx), Poll::Ready(()), "its end");
+    assert_eq!(watch.poll_change(&mut cx), Poll::Pending, "is no news for ever");
+    drop(watch);
+    assert_eq!(ring.cursors(), 0);
 }

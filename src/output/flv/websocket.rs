@@ -1,26 +1,29 @@
 //! WS-FLV: the same bytes as binary messages (RFC 6455).
 
-use std::{future::poll_fn, time::Duration};
+use std::{collections::VecDeque, future::poll_fn, io, sync::Arc, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use data_encoding::BASE64;
 use hyper::{
     Method, Response, StatusCode,
     header::{self, HeaderValue},
-    upgrade::Upgraded,
+    upgrade::{Parts, Upgraded},
 };
 use hyper_util::rt::TokioIo;
 use kaibo_container::flv::websocket_header;
 use sha1::{Digest, Sha1};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::interval,
+    time::{Instant, sleep_until},
 };
 
-use super::Stream;
+use super::{Feed, Stream};
 use crate::{
+    fanout::{Carriage, Viewer},
     http::{Body, Call},
     problem::Problem,
+    server::Server,
+    socket::{self, Place},
 };
 
 /// RFC 6455 §1.3.
@@ -32,6 +35,9 @@ const PING: Duration = Duration::from_secs(20);
 /// Bytes of one client frame: control frames have up to 125, and viewers have nothing else to say.
 const CLIENT_FRAME: usize = 1024;
 
+/// Bytes that a viewer may say between two pings: a pong, and what else a library thinks of.
+const CHATTER: usize = 16 << 10;
+
 const CLOSE: u8 = 0x8;
 const PING_FRAME: u8 = 0x9;
 const PONG: u8 = 0xA;
@@ -42,7 +48,7 @@ pub fn is_upgrade(call: &Call) -> bool {
 }
 
 /// Answers the handshake, then streams.
-pub fn upgrade(call: &mut Call, join: impl FnOnce(&Call) -> Stream) -> Result<Response<Body>, Problem> {
+pub fn upgrade(call: &mut Call, join: impl FnOnce(&Call) -> Feed) -> Result<Response<Body>, Problem> {
     let key = call.header(header::SEC_WEBSOCKET_KEY).to_string();
     if call.header(header::SEC_WEBSOCKET_VERSION) != "13" {
         let detail = "only version 13 of WebSocket is spoken here";
@@ -56,16 +62,14 @@ pub fn upgrade(call: &mut Call, join: impl FnOnce(&Call) -> Stream) -> Result<Re
             "Sec-WebSocket-Key is missing",
         ));
     }
-    let stream = join(call);
+    let feed = join(call);
     let upgraded = hyper::upgrade::on(&mut call.request);
-    let place = call.place.clone();
+    let (server, place) = (call.server.clone(), call.place.clone());
+    // To hyper the connection is over with the handshake; to the limit of connections only when the place is given back.
     tokio::spawn(async move {
         if let Ok(upgraded) = upgraded.await {
-            // An error is a viewer who went away.
-            let _ = run(upgraded, stream).await;
+            carry(&server, upgraded, feed, place).await;
         }
-        // To hyper the connection was over with the handshake; to the limit of connections it is only now.
-        drop(place);
     });
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
@@ -78,57 +82,118 @@ pub fn upgrade(call: &mut Call, join: impl FnOnce(&Call) -> Stream) -> Result<Re
     Ok(response)
 }
 
-async fn run(upgraded: Upgraded, mut stream: Stream) -> std::io::Result<()> {
-    let (mut reader, mut writer) = tokio::io::split(TokioIo::new(upgraded));
-    let mut input = BytesMut::with_capacity(CLIENT_FRAME);
-    let mut ping = interval(PING);
-    ping.tick().await;
-    loop {
-        tokio::select! {
-            bytes = poll_fn(|cx| stream.poll_next(cx)) => {
-                let Some(bytes) = bytes else {
-                    // 1000: the purpose is fulfilled (§7.4.1).
-                    writer.write_all(&[0x80 | CLOSE, 2, 0x03, 0xE8]).await?;
-                    return writer.shutdown().await;
-                };
-                let header = websocket_header(bytes.len());
-                let mut message = Bytes::copy_from_slice(&header).chain(bytes);
-                writer.write_all_buf(&mut message).await?;
-                writer.flush().await?;
+async fn carry(server: &Server, upgraded: Upgraded, feed: Feed, place: Arc<Place>) {
+    let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<socket::Stream>>() else { return };
+    match io.into_inner() {
+        socket::Stream::Plain(tcp) => {
+            let (mut conversation, mut out) = (Conversation::default(), VecDeque::new());
+            // What makes no sense is the end of it.
+            if let Ok(false) = conversation.hear(&read_buf, &mut out) {
+                let carriage = Carriage::WebSocket(conversation);
+                server.fanout.take(Viewer::new(tcp, out, carriage, feed, place));
             }
-            read = reader.read_buf(&mut input) => {
+        }
+        // An error is a viewer who went away.
+        tls @ socket::Stream::Tls(_) => drop(run(tls, &read_buf, Stream::new(feed)).await),
+    }
+}
+
+async fn run(mut socket: socket::Stream, already: &[u8], mut stream: Stream) -> io::Result<()> {
+    let (mut conversation, mut out) = (Conversation::default(), VecDeque::new());
+    conversation.hear(already, &mut out)?;
+    let mut input = BytesMut::with_capacity(CLIENT_FRAME);
+    loop {
+        let mut over = false;
+        tokio::select! {
+            bytes = poll_fn(|cx| stream.poll_next(cx)) => match bytes {
+                Some(bytes) => out.extend([Conversation::header(bytes.len()), bytes]),
+                None => {
+                    out.push_back(Conversation::farewell());
+                    over = true;
+                }
+            },
+            read = socket.read_buf(&mut input) => {
                 if read? == 0 {
                     return Ok(());
                 }
-                while let Some((opcode, payload)) = client_frame(&mut input)? {
-                    match opcode {
-                        CLOSE => {
-                            writer.write_all(&control(CLOSE, payload.get(..2).unwrap_or_default())).await?;
-                            return writer.shutdown().await;
-                        }
-                        PING_FRAME => {
-                            writer.write_all(&control(PONG, &payload)).await?;
-                            writer.flush().await?;
-                        }
-                        _ => {}
-                    }
-                }
+                over = conversation.hear(&input, &mut out)?;
+                input.clear();
             }
-            _ = ping.tick() => {
-                writer.write_all(&control(PING_FRAME, &[])).await?;
-                writer.flush().await?;
-            }
+            () = sleep_until(conversation.ping_at) => conversation.tick(Instant::now(), &mut out),
+        }
+        while let Some(mut bytes) = out.pop_front() {
+            socket.write_all_buf(&mut bytes).await?;
+        }
+        socket.flush().await?;
+        if over {
+            return socket.shutdown().await;
         }
     }
 }
 
-fn control(opcode: u8, payload: &[u8]) -> Vec<u8> {
+/// What is said beside the media: pings, pongs, goodbyes.
+pub struct Conversation {
+    /// Of a frame of the viewer's that is not whole yet.
+    input: BytesMut,
+    ping_at: Instant,
+    /// Bytes since the last ping.
+    said: usize,
+}
+
+impl Default for Conversation {
+    /// The handshake is over.
+    fn default() -> Self {
+        Self { input: BytesMut::new(), ping_at: Instant::now() + PING, said: 0 }
+    }
+}
+
+impl Conversation {
+    /// What goes before `len` bytes of media.
+    pub fn header(len: usize) -> Bytes {
+        Bytes::copy_from_slice(&websocket_header(len))
+    }
+
+    /// The last thing said: the purpose is fulfilled (1000, §7.4.1).
+    pub fn farewell() -> Bytes {
+        Bytes::from_static(&[0x80 | CLOSE, 2, 0x03, 0xE8])
+    }
+
+    /// Answers what the viewer says; true if it takes its leave.
+    pub fn hear(&mut self, bytes: &[u8], out: &mut VecDeque<Bytes>) -> io::Result<bool> {
+        self.said += bytes.len();
+        if self.said > CHATTER {
+            return Err(too_large());
+        }
+        self.input.extend_from_slice(bytes);
+        while let Some((opcode, payload)) = client_frame(&mut self.input)? {
+            match opcode {
+                CLOSE => {
+                    out.push_back(control(CLOSE, payload.get(..2).unwrap_or_default()));
+                    return Ok(true);
+                }
+                PING_FRAME => out.push_back(control(PONG, &payload)),
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says what is due.
+    pub fn tick(&mut self, now: Instant, out: &mut VecDeque<Bytes>) {
+        if now >= self.ping_at {
+            (self.ping_at, self.said) = (now + PING, 0);
+            out.push_back(control(PING_FRAME, &[]));
+        }
+    }
+}
+
+fn control(opcode: u8, payload: &[u8]) -> Bytes {
     let payload = payload.get(..payload.len().min(125)).unwrap_or_default();
-    [&[0x80 | opcode, payload.len() as u8], payload].concat()
+    [&[0x80 | opcode, payload.len() as u8], payload].concat().into()
 }
 
 /// Takes one whole frame off `input`, unmasked (§5.2); `None` until it is there.
-fn client_frame(input: &mut BytesMut) -> std::io::Result<Option<(u8, Vec<u8>)>> {
+fn client_frame(input: &mut BytesMut) -> io::Result<Option<(u8, Vec<u8>)>> {
     let &[first, second, ..] = &input[..] else {
         return Ok(None);
     };
@@ -158,8 +223,8 @@ fn client_frame(input: &mut BytesMut) -> std::io::Result<Option<(u8, Vec<u8>)>> 
     Ok(Some((first & 0x0F, payload.collect())))
 }
 
-fn too_large() -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, "a viewer's frame is too large or unmasked")
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a viewer's frame is too large or unmasked")
 }
 
 #[cfg(test)]

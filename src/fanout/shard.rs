@@ -1,0 +1,231 @@
+//! One walker through many sockets.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+    time::Duration,
+};
+
+use kaibo_hub::{Ring, Watch};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use super::viewer::{Room, Viewer, Visit};
+use crate::packager::Shared;
+
+/// Viewers who are visited before others on this core have their turn: publishers above all. Some 5 µs each.
+const IN_A_ROW: usize = 64;
+
+/// How often every viewer is visited, media or not: for what is due by the clock.
+const TICK: Duration = Duration::from_secs(5);
+
+/// What the rest of the server sees of a shard.
+#[derive(Default)]
+pub struct Shard {
+    inbox: Mutex<Inbox>,
+    news: Notify,
+    viewers: AtomicUsize,
+}
+
+/// What a shard has yet to look at.
+#[derive(Default)]
+struct Inbox {
+    /// As many as there are places for connections at the most.
+    newcomers: Vec<Viewer>,
+    /// Audiences with something to do, each once.
+    ready: VecDeque<u64>,
+}
+
+impl Shard {
+    /// Those who are here, and those who are about to.
+    pub fn viewers(&self) -> usize {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    pub fn take(&self, viewer: Viewer) {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        self.inbox().newcomers.push(viewer);
+        self.news.notify_one();
+    }
+
+    /// Nobody is here any more.
+    pub fn start_over(&self) {
+        let mut inbox = self.inbox();
+        inbox.ready.clear();
+        self.viewers.store(inbox.newcomers.len(), Ordering::Relaxed);
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Wakes a shard for one audience.
+struct Bell {
+    shard: Arc<Shard>,
+    audience: u64,
+    /// It is in the list of those that are ready.
+    rung: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            self.shard.inbox().ready.push_back(self.audience);
+            self.shard.news.notify_one();
+        }
+    }
+}
+
+/// The viewers of one ring.
+struct Audience {
+    ring: Ring<Shared>,
+    watch: Watch<Shared>,
+    viewers: Vec<Viewer>,
+    bell: Arc<Bell>,
+    /// Its only waker: the ring and the sockets know it by that.
+    waker: Waker,
+    /// Whom a pass that is under way comes to next.
+    next: usize,
+}
+
+impl Audience {
+    /// Whatever comes from now on rings the bell again.
+    fn begin_pass(&mut self) {
+        self.bell.rung.store(false, Ordering::Release);
+        let mut cx = Context::from_waker(&self.waker);
+        while let Poll::Ready(()) = self.watch.poll_change(&mut cx) {}
+        self.next = 0;
+    }
+
+    /// Visits as many as it may; answers how many are gone, and whether the pass is over.
+    fn go_on(&mut self, now: Instant, left: &mut usize, room: &mut Room) -> (usize, bool) {
+        let mut cx = Context::from_waker(&self.waker);
+        let mut gone = 0;
+        while *left > 0 {
+            let Some(viewer) = self.viewers.get_mut(self.next) else { return (gone, true) };
+            *left -= 1;
+            match viewer.visit(&mut cx, now, room) {
+                Visit::Stays => self.next += 1,
+                Visit::Leaves => {
+                    self.viewers.swap_remove(self.next);
+                    gone += 1;
+                }
+            }
+        }
+        (gone, self.next >= self.viewers.len())
+    }
+}
+
+/// Everything that a shard walks through.
+struct Audiences {
+    shard: Arc<Shard>,
+    by_number: HashMap<u64, Audience>,
+    numbers: HashMap<Ring<Shared>, u64>,
+    last: u64,
+    room: Room,
+}
+
+/// Serves a shard for as long as the server lives.
+pub async fn run(shard: Arc<Shard>) {
+    let mut audiences = Audiences {
+        shard: shard.clone(),
+        by_number: HashMap::new(),
+        numbers: HashMap::new(),
+        last: 0,
+        room: Room::default(),
+    };
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shard.news.notified() => {}
+            _ = ticks.tick() => audiences.ring_all(),
+        }
+        let mut under_way = None;
+        loop {
+            let mut left = IN_A_ROW;
+            let now = Instant::now();
+            while left > 0 {
+                audiences.admit(now);
+                let Some(number) = under_way.take().or_else(|| audiences.next()) else { break };
+                if !audiences.go_on(number, now, &mut left) {
+                    under_way = Some(number);
+                }
+            }
+            if left > 0 {
+                break;
+            }
+            yield_now().await;
+        }
+    }
+}
+
+impl Audiences {
+    /// Lets newcomers in, and shows them what there is.
+    fn admit(&mut self, now: Instant) {
+        let newcomers = mem::take(&mut self.shard.inbox().newcomers);
+        for mut viewer in newcomers {
+            let ring = viewer.ring();
+            let number = *self.numbers.entry(ring.clone()).or_insert_with(|| {
+                self.last += 1;
+                self.last
+            });
+            let audience = self.by_number.entry(number).or_insert_with(|| {
+                let bell = Bell { shard: self.shard.clone(), audience: number, rung: AtomicBool::new(false) };
+                let bell = Arc::new(bell);
+                let waker = Waker::from(bell.clone());
+                // A pass follows soon: only then does the ring know whom to wake.
+                waker.wake_by_ref();
+                Audience { watch: ring.watch(), ring, viewers: Vec::new(), bell, waker, next: 0 }
+            });
+            match viewer.welcome(&mut Context::from_waker(&audience.waker), now, &mut self.room) {
+                Visit::Stays => audience.viewers.push(viewer),
+                Visit::Leaves => {
+                    self.shard.viewers.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    /// The audience that waits longest, at the beginning of its pass.
+    fn next(&mut self) -> Option<u64> {
+        loop {
+            let number = self.shard.inbox().ready.pop_front()?;
+            if let Some(audience) = self.by_number.get_mut(&number) {
+                audience.begin_pass();
+                return Some(number);
+            }
+        }
+    }
+
+    /// Goes on with a pass; true if it is over.
+    fn go_on(&mut self, number: u64, now: Instant, left: &mut usize) -> bool {
+        let Some(audience) = self.by_number.get_mut(&number) else { return true };
+        let (gone, over) = audience.go_on(now, left, &mut self.room);
+        self.shard.viewers.fetch_sub(gone, Ordering::Relaxed);
+        if audience.viewers.is_empty() {
+            self.numbers.remove(&audience.ring);
+            self.by_number.remove(&number);
+            return true;
+        }
+        over
+    }
+
+    /// Everybody is visited soon.
+    fn ring_all(&self) {
+        self.by_number.values().for_each(|audience| audience.waker.wake_by_ref());
+    }
+}
