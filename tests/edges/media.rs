@@ -324,3 +324,37 @@ fn a_connection_serves_one_request_after_the_other() {
     let both = String::from_utf8(raw::read_to_close(&mut socket)).unwrap();
     assert_eq!(both.matches("HTTP/1.1 404").count(), 2, "{both}");
 }
+
+#[test]
+fn flv_comes_over_a_connection_that_was_used_before_and_one_that_asks_for_more() {
+    let live = Live::start("");
+    let mut socket = raw::connect(&live.server.at.http);
+    socket.write_all(b"GET /status/live/room HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    let head = raw::reply(&raw::read_head(&mut socket));
+    let mut body = vec![0; head.header("content-length").parse().unwrap()];
+    socket.read_exact(&mut body).unwrap();
+    // Two requests at once: an answer without an end is the last one.
+    socket
+        .write_all(
+            b"GET /live/room.flv HTTP/1.1\r\nHost: h\r\n\r\nGET /live/room.m3u8 HTTP/1.1\r\nHost: h\r\n\r\n",
+        )
+        .unwrap();
+    assert_eq!(raw::reply(&raw::read_head(&mut socket)).header("content-type"), "video/x-flv");
+    let mut media = vec![0; 100_000];
+    socket.read_exact(&mut media).unwrap();
+    assert!(!media.windows(7).any(|window| window == b"#EXTM3U"));
+}
+
+#[test]
+fn a_viewer_who_talks_instead_of_listening_is_let_go() {
+    let live = Live::start("");
+    let mut socket = raw::connect(&live.server.at.http);
+    socket.write_all(b"GET /live/room.flv HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+    raw::read_head(&mut socket);
+    let talking = socket.try_clone().unwrap();
+    let talk = std::thread::spawn(move || while (&talking).write_all(&[b'x'; 1000]).is_ok() {});
+    // Reset or closed: what matters is that it ends.
+    while socket.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
+    drop(socket);
+    talk.join().unwrap();
+}
