@@ -211,7 +211,8 @@ impl Part {
 
 /// The clips of one broadcast, newest first, also when it was deleted without them.
 #[utoipa::path(get, operation_id = "list_clips_of_broadcast", path = "/api/v1/broadcasts/{id}/clips", tag = "clips",
-    params(("id" = String, Path), Part), responses((status = 200, body = Page<ClipObject>)))]
+    params(("id" = String, Path), Part),
+    responses((status = 200, body = Page<ClipObject>), (status = 404, description = "`no_such_broadcast`")))]
 pub async fn list_of_broadcast(
     State(server): State<Arc<Server>>,
     broadcasts::Id(id): broadcasts::Id,

@@ -102,7 +102,8 @@ pub async fn create(
 
 /// The versions of one replay, newest first, also when it was deleted without them.
 #[utoipa::path(get, operation_id = "list_versions", path = "/api/v1/broadcasts/{id}/versions", tag = "versions",
-    params(("id" = String, Path), Part), responses((status = 200, body = Page<VersionObject>)))]
+    params(("id" = String, Path), Part),
+    responses((status = 200, body = Page<VersionObject>), (status = 404, description = "`no_such_broadcast`")))]
 pub async fn list(
     State(server): State<Arc<Server>>,
     broadcasts::Id(id): broadcasts::Id,
