@@ -18,7 +18,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-use super::{Recordings, Replay, blocking, corrupt, once::Once, unreadable};
+use super::{Recordings, Replay, blocking, once::Once, reading::corrupt, unreadable};
 use crate::output;
 
 /// KiB that the heads of all movies may take, kept ones and those that somebody is downloading. 2 h of 30 pictures per
