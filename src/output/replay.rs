@@ -38,20 +38,20 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     let prefix = format!("{}/", found.id);
     let uris = Uris { prefix: &prefix, format: Format::Fmp4, query: &query };
     let rendered = match query.is_empty() {
-        true => shared(&found.replay, uris).await,
+        true => shared(&found, uris).await,
         // A viewer's own is made for it alone.
-        false => render(&found.replay, uris),
+        false => render(&found, uris),
     };
     let Some(Rendered { text, gzip, etag }) = rendered else {
         let detail = "nothing of this broadcast is recorded yet";
         return Err(Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", detail));
     };
     // A day: a final list never changes, but the replay may be deleted.
-    let cache = match found.replay {
+    let cache = match found.replay.is_final() {
         // A viewer's session is nobody else's.
         _ if !query.is_empty() => Cache::No,
-        Replay::Final(_) => Cache::Seconds(86_400),
-        Replay::Growing(_) => Cache::Revalidate,
+        true => Cache::Seconds(86_400),
+        false => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
     let response = Content { kind, cache, etag: &etag, gzip, chunks: text }.answer(call);
@@ -149,6 +149,9 @@ pub(super) struct Found {
     pub(super) app: App,
     pub(super) stream: Stream,
     pub(super) replay: Replay,
+    /// More of it may come. No recorder need have it open: one that has just started hasn't yet, one whose disk takes
+    /// nothing can't.
+    goes_on: bool,
     /// It is not for everybody.
     pub(super) private: bool,
     /// A query with the token that opens it all the same, without a key.
@@ -169,10 +172,16 @@ pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
             recording.finished().is_some_and(|finished| finished.reason == EndReason::Banned.name())
         }
     };
-    let is_banned = |broadcast: Arc<Handle>| broadcast.status().state.is_withheld();
-    if ended_by_ban || handle.is_some_and(is_banned) {
+    let is_banned = |broadcast: &Arc<Handle>| broadcast.status().state.is_withheld();
+    if ended_by_ban || handle.as_ref().is_some_and(is_banned) {
         return Err(banned());
     }
+    let goes_on = match &replay {
+        Replay::Growing(_) => true,
+        Replay::Final(_) => {
+            !replay.is_final() && handle.is_some_and(|broadcast| !broadcast.status().state.is_final())
+        }
+    };
     if is_excerpt && call.server.clips.is_withheld(&call.server, &broadcast).await.map_err(no_store)? {
         return Err(banned());
     }
@@ -203,7 +212,7 @@ pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {
     if private && token.is_none() {
         return Err(Problem::new(StatusCode::FORBIDDEN, "replay_private", "this replay is not public"));
     }
-    Ok(Found { id, broadcast, app, stream, replay, private, token })
+    Ok(Found { id, broadcast, app, stream, replay, goes_on, private, token })
 }
 
 fn no_store(error: kaibo_store::Error) -> Problem {
@@ -227,8 +236,8 @@ pub(super) fn fault(id: &Id, error: &Error) -> Problem {
 }
 
 /// The list that everybody may have: made once for each change.
-async fn shared(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
-    let (playlist, version) = match replay {
+async fn shared(found: &Found, uris: Uris<'_>) -> Option<Rendered> {
+    let (playlist, version) = match &found.replay {
         Replay::Growing(growing) => {
             let segments = growing.listing.read(<[_]>::len);
             (&growing.playlist, (segments, growing.live.target_duration()))
@@ -237,16 +246,17 @@ async fn shared(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
             (playlist, (recording.segments().len(), recording.resume().target_duration))
         }
     };
-    playlist.get(version, || render(replay, uris)).await
+    playlist.get(version, || render(found, uris)).await
 }
 
-fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
-    let text = match replay {
+fn render(found: &Found, uris: Uris<'_>) -> Option<Rendered> {
+    let kind = if found.goes_on { Kind::Event } else { Kind::Vod };
+    let text = match &found.replay {
         Replay::Growing(growing) => {
             let target_duration = growing.live.target_duration();
             let (edit, cues) = (Edit::default(), growing.listing.cues());
             growing.listing.read(|segments| {
-                let (edit, cues, kind) = (&edit, &cues[..], Kind::Event);
+                let (edit, cues) = (&edit, &cues[..]);
                 Film { segments, cues, edit, target_duration, kind, start: None, counted: false }.list(uris)
             })
         }
@@ -259,7 +269,7 @@ fn render(replay: &Replay, uris: Uris<'_>) -> Option<Rendered> {
                 cues: recording.cues(),
                 edit: excerpt.map_or(&whole, |excerpt| &excerpt.from_keyframes),
                 target_duration,
-                kind: Kind::Vod,
+                kind,
                 start: excerpt.and_then(|excerpt| hidden(excerpt, segments)),
                 counted: excerpt.is_some(),
             };

@@ -244,6 +244,32 @@ fn a_disk_that_turns_read_only_is_told_of_and_costs_viewers_nothing() {
 }
 
 #[test]
+fn a_replay_that_waits_for_its_disk_is_not_said_to_be_over() {
+    let mut server = Kaibo::start("hls.segment = \"1s\"");
+    server.expect_errors();
+    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
+    let live = server.wait_for_state("room", "live", seconds(10));
+    flv::Viewer::open(&server, "room").wait_for_time(2200);
+    server.kill9();
+    drop(encoder);
+    let id = live["id"].as_str().unwrap();
+    // What lies there can be read, and nobody can go on with it.
+    let frozen = Disk::freeze(&server.data().join("media").join(id));
+    server.restart();
+    server.wait_for_state("room", "interrupted", seconds(3));
+    wait_until("it fails", seconds(3), || server.log().contains("recording can't begin"));
+    let reply = server.get(&format!("/replay/{id}.m3u8"));
+    let list = Checker::default().observe(&reply.text()).unwrap();
+    assert_eq!((list.kind.as_deref(), list.ended), (Some("EVENT"), false), "{}", reply.text());
+    assert_eq!(reply.header("cache-control"), "no-cache", "it is another one in a moment");
+    drop(frozen);
+    server.api_post(&format!("/broadcasts/{id}/stop"));
+    let url = server.url(&format!("/replay/{id}.m3u8"));
+    let ended = wait_for("the end of it", seconds(5), || Some(playlist(&url)).filter(|list| list.ended));
+    assert!(ended.segments.len() >= list.segments.len());
+}
+
+#[test]
 fn the_oldest_replays_make_room_where_they_may() {
     let receiver = Receiver::start();
     let config = |may: bool| {

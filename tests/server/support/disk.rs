@@ -26,13 +26,21 @@ impl Disk {
         Self::with(at, "ro")
     }
 
+    /// What is in the folder `at` stays there, and nothing of it can be changed (EROFS).
+    pub fn freeze(at: &Path) -> Self {
+        Self::of(Command::new("mount").args(["--bind", "-o", "ro"]).arg(at), at)
+    }
+
     fn with(at: &Path, options: &str) -> Self {
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", options, "kaibo-test"]).arg(at).output();
+        Self::of(Command::new("mount").args(["-t", "tmpfs", "-o", options, "kaibo-test"]), at)
+    }
+
+    fn of(mount: &mut Command, at: &Path) -> Self {
+        let mounted = mount.arg(at).output();
         let mounted = mounted.expect("this test needs the program mount");
         assert!(
             mounted.status.success(),
-            "THIS TEST NEEDS root (CAP_SYS_ADMIN), to mount a tmpfs at {}: {}",
+            "THIS TEST NEEDS root (CAP_SYS_ADMIN), to mount something at {}: {}",
             at.display(),
             String::from_utf8_lossy(&mounted.stderr)
         );
