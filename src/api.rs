@@ -6,6 +6,7 @@ mod clips;
 mod deliveries;
 mod events;
 mod guard;
+mod health;
 mod idempotency;
 mod input;
 mod openapi;
@@ -130,21 +131,13 @@ fn router(server: Arc<Server>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route_layer(from_fn_with_state(server.clone(), guard::guard));
     Router::new()
-        .route("/livez", get(async || "ok\n"))
-        .route("/readyz", get(ready))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
         .merge(guarded)
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::method_not_allowed("another method"))
         .layer(DefaultBodyLimit::max(BODY))
         .with_state(server)
-}
-
-async fn ready(State(server): State<Arc<Server>>) -> Response {
-    if server.is_ready() {
-        "ok\n".into_response()
-    } else {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "the server is stopping").into_response()
-    }
 }
 
 async fn metrics(State(server): State<Arc<Server>>) -> Response {

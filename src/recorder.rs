@@ -13,7 +13,10 @@ mod telling;
 pub mod timeline;
 mod writing;
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    sync::{Arc, atomic::AtomicU64},
+};
 
 use bytes::Bytes;
 use dashmap::DashMap;
@@ -58,6 +61,8 @@ pub struct Recordings {
     inits: Once<(Id, u32), Arc<Init>>,
     ts: Once<(Id, u64), Bytes>,
     movies: Movies,
+    /// Bytes that were left on the disk at the last look.
+    room: AtomicU64,
     pieces: Once<(Id, u64), Bytes>,
 }
 

@@ -1,6 +1,9 @@
 //! How long recordings stay: for their time, and where it is so configured until their room is needed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use kaibo_broadcast::{BroadcastId, Millis};
 use kaibo_media::UnixMillis;
@@ -11,7 +14,7 @@ use tokio::{
 };
 
 use super::{Recordings, blocking, telling::status};
-use crate::{access::unix_now, notices, server::Server};
+use crate::{access::unix_now, config::Settings, notices, server::Server};
 
 /// How often recordings that are past their retention are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
@@ -56,6 +59,12 @@ impl Recordings {
         }
     }
 
+    /// There is no room for recordings, as far as they may take it: none begins, and those under way pause.
+    pub fn is_full(&self, settings: &Settings) -> bool {
+        let room = self.room.load(Ordering::Relaxed);
+        settings.all().any(|(_, app)| app.record.enabled && room <= app.record.kept_free())
+    }
+
     /// Watches how much room is left, and makes some where that is so configured, until the server stops.
     pub async fn watch_room(server: Arc<Server>) {
         let mut closing = server.closing();
@@ -70,6 +79,7 @@ impl Recordings {
             let disk = server.recordings.disk.clone();
             // An error is that of the next write, which is logged.
             let Ok(free) = blocking(spawn_blocking(move || disk.free())).await else { continue };
+            server.recordings.room.store(free, Ordering::Relaxed);
             server.metrics.record_free_bytes.set(i64::try_from(free).unwrap_or(i64::MAX));
             let is_low = server.settings().all().any(|(_, app)| app.record.makes_room(free));
             if !is_low || nothing_until.is_some_and(|until| Instant::now() < until) {

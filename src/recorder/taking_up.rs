@@ -1,6 +1,11 @@
 //! Recordings that were there when the server started.
 
-use std::{collections::HashSet, io, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    io,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use dashmap::DashMap;
 use kaibo_broadcast::{BroadcastId, Millis, State};
@@ -71,7 +76,9 @@ impl Recordings {
         }
         let (inits, ts, pieces) = (Once::new(INITS), Once::new(TS_SEGMENTS), Once::new(PIECES));
         let (growing, read, movies) = (DashMap::new(), Lately::default(), Movies::default());
-        Ok(Self { disk, archive, growing, read, inits, ts, pieces, movies })
+        // Until the first look nobody knows of any trouble.
+        let room = AtomicU64::new(u64::MAX);
+        Ok(Self { disk, archive, growing, read, inits, ts, movies, room, pieces })
     }
 
     /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`, and what is

@@ -53,6 +53,16 @@ fn metric(server: &Kaibo, name: &str) -> i64 {
     line.unwrap_or_else(|| panic!("no {name} in {metrics}")).rsplit(' ').next().unwrap().parse().unwrap()
 }
 
+/// What `/readyz` says is wrong, for a server that goes on with all it can.
+pub fn troubles(server: &Kaibo) -> Vec<String> {
+    let reply = http::get(&format!("http://{}/readyz", server.at.api), &[]);
+    assert_eq!(reply.status, 200, "live goes on: {}", reply.text());
+    let ready: Value = serde_json::from_slice(&reply.body).unwrap();
+    let reasons: Vec<String> = serde_json::from_value(ready["reasons"].clone()).unwrap();
+    assert_eq!(ready["status"], if reasons.is_empty() { "ready" } else { "degraded" });
+    reasons
+}
+
 /// The stretches that the API says are missing.
 fn missing(broadcast: &Value) -> Vec<(i64, Option<i64>)> {
     let missing = broadcast["replay"]["missing"].as_array().unwrap();
@@ -193,6 +203,7 @@ fn a_recording_pauses_while_the_disk_has_less_than_is_to_be_left() {
     let reason = truncated["reason"].as_str().unwrap();
     assert!(reason.ends_with("bytes are left on the disk, of which 16777216 are kept free"), "{reason}");
     assert!(disk.left() > 11 << 20, "{} bytes are left", disk.left());
+    wait_until("it is told", seconds(5), || troubles(&server) == ["disk_full", "record_losing"]);
     // The setting may be what is wrong: it counts at once.
     server.reload(&config.replace("16MiB", "8MiB"));
     wait_until("it goes on", seconds(5), || metric(&server, "kaibo_record_losing") == 0);
@@ -200,6 +211,7 @@ fn a_recording_pauses_while_the_disk_has_less_than_is_to_be_left() {
     wait_until("it pauses", seconds(5), || metric(&server, "kaibo_record_losing") == 1);
     disk.free();
     wait_until("it goes on", seconds(5), || metric(&server, "kaibo_record_losing") == 0);
+    wait_until("all is well", seconds(5), || troubles(&server).is_empty());
     let newest = viewer.newest_picture().unwrap();
     viewer.wait_for_time(newest + 1500);
     encoder.quit();
@@ -214,6 +226,9 @@ fn a_recording_pauses_while_the_disk_has_less_than_is_to_be_left() {
     server.terminate();
     server.restart();
     assert_eq!(missing(&server.broadcast("room")), gaps);
+    // Nobody need broadcast for it to be known.
+    server.disk.as_ref().unwrap().fill(12 << 20);
+    wait_until("it is told", seconds(5), || troubles(&server) == ["disk_full"]);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     WHOLE,
+    full_disk::troubles,
     receiver::{Hook, Receiver},
     support::{Kaibo, clip, flv, http, push, seconds, server::API_TOKEN, wait_for, wait_until},
     webhook,
@@ -81,6 +82,7 @@ fn what_happens_while_the_store_is_locked_is_stored_and_told_in_order_afterwards
     let metrics = format!("http://{}/metrics", server.at.api);
     let metrics = http::get(&metrics, &[("Authorization", &format!("Bearer {API_TOKEN}"))]).text();
     assert!(metrics.contains("kaibo_store_pending 2\n"), "{metrics}");
+    assert_eq!(troubles(&server), ["store"]);
     assert_eq!(kinds(&told(&receiver, &began["id"])), WHOLE[..3]);
     drop(lock);
 
