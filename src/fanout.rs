@@ -1,4 +1,4 @@
-//! FLV viewers over plain TCP, moved on together: a shard for each core walks through their sockets when a stream has
+//! FLV and RTMP viewers over plain TCP, moved on together: a shard for each core walks through their sockets when a stream has
 //! something new, and writes to each all that it has not got yet.
 //!
 //! A core with time to spare so writes every frame as it comes. One that is busy is still writing the last frames when

@@ -1,5 +1,6 @@
 //! The ways out, mirror images of the ways in.
 
+pub mod feed;
 pub mod flv;
 pub mod hls;
 pub mod mp4;

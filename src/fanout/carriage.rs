@@ -5,7 +5,7 @@ use std::{collections::VecDeque, io};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::output::flv::Conversation;
+use crate::output::{flv, rtmp};
 
 /// Bytes of an HTTP viewer that are read and thrown away. Whoever sends more wants something else.
 const CHATTER: usize = 4096;
@@ -15,7 +15,9 @@ pub enum Carriage {
     /// As the body of an HTTP response.
     Http(Http),
     /// As WebSocket messages (RFC 6455).
-    WebSocket(Conversation),
+    WebSocket(flv::Conversation),
+    /// As messages of an RTMP connection.
+    Rtmp(rtmp::Conversation),
 }
 
 /// A body, and how much the viewer said meanwhile.
@@ -51,19 +53,21 @@ impl Carriage {
                 let end = if std::mem::take(first) { "" } else { "\r\n" };
                 Some(format!("{end}{len:x}\r\n").into())
             }
-            Self::WebSocket(_) => Some(Conversation::header(len)),
+            Self::WebSocket(_) => Some(flv::Conversation::header(len)),
+            Self::Rtmp(_) => None,
         }
     }
 
     /// What goes behind the last bytes.
-    pub fn farewell(&self) -> Option<Bytes> {
+    pub fn farewell(&mut self) -> Option<Bytes> {
         match self {
             Self::Http(Http { coding: Coding::Close, .. }) => None,
             Self::Http(Http { coding: Coding::Chunked { first: true }, .. }) => {
                 Some(Bytes::from_static(b"0\r\n\r\n"))
             }
             Self::Http(_) => Some(Bytes::from_static(b"\r\n0\r\n\r\n")),
-            Self::WebSocket(_) => Some(Conversation::farewell()),
+            Self::WebSocket(_) => Some(flv::Conversation::farewell()),
+            Self::Rtmp(conversation) => conversation.farewell(),
         }
     }
 
@@ -79,6 +83,7 @@ impl Carriage {
                 patience.then_some(false).ok_or(io::ErrorKind::InvalidData.into())
             }
             Self::WebSocket(conversation) => conversation.hear(bytes, out),
+            Self::Rtmp(conversation) => conversation.hear(bytes, out),
         }
     }
 

@@ -13,7 +13,7 @@ use tokio::{net::TcpStream, time::Instant};
 
 use super::carriage::Carriage;
 use crate::{
-    output::flv::{Fed, Feed},
+    output::feed::{Fed, Feed},
     packager::Shared,
     socket::Place,
 };
@@ -24,7 +24,7 @@ const SLICES: usize = 64;
 /// Bytes of one read: viewers have little to say.
 const READ: usize = 1024;
 
-/// A viewer of FLV whose request was answered.
+/// A viewer whose request was granted.
 pub struct Viewer {
     tcp: TcpStream,
     feed: Feed,

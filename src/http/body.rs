@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Frame, SizeHint};
 
-use crate::output::{flv, mp4, status};
+use crate::output::{feed, mp4, status};
 
 /// What a viewer is sent. No boxing: every kind is named.
 pub enum Body {
@@ -18,7 +18,7 @@ pub enum Body {
     /// Slices of shared bytes, sent one after the other.
     Bytes(VecDeque<Bytes>),
     Movie(mp4::Download),
-    Flv(flv::Stream),
+    Flv(feed::Stream),
     Status(status::Stream),
 }
 

@@ -12,7 +12,7 @@ use hyper::{Response, Version, header};
 use tokio::sync::Notify;
 
 use super::Body;
-use crate::{fanout::Carriage, output::flv::Feed, socket::Stream};
+use crate::{fanout::Carriage, output::feed::Feed, socket::Stream};
 
 /// Bytes of a response head, about.
 const HEAD: usize = 512;

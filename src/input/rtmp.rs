@@ -1,6 +1,6 @@
 //! RTMP connections: publishers, and players on their way to `output`.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use kaibo_broadcast::{App, DownCause, KeyError, Publish, Refusal, Stream};
@@ -17,10 +17,12 @@ use crate::{
     access::{self, unix_now},
     broadcasts::{Peer, Push},
     config::Action,
+    fanout::{Carriage, Viewer},
     gate::{Protocol, Question},
-    notices, output,
+    notices,
+    output::{self, feed::Feed, rtmp::Conversation},
     server::Server,
-    socket::{self, Listener},
+    socket::{self, Listener, Place},
 };
 
 /// From the first byte to a publish or play: encoders need a few round trips.
@@ -40,8 +42,7 @@ pub async fn serve(server: Arc<Server>, listener: Listener) {
     let places = listener.places.clone();
     socket::accept(&server, listener, server.closing(), move |server, stream, peer, place| async move {
         let span = info_span!("rtmp", %peer, name = Empty);
-        Session::new(server, stream, peer).run().instrument(span).await;
-        drop(place);
+        Session::new(server, stream, peer).run(place).instrument(span).await;
     })
     .await;
     places.all_gone().await;
@@ -64,8 +65,17 @@ pub enum Ended {
     Media(#[from] AssemblyError),
     #[error("closed by us: {0}")]
     Dropped(DownCause),
+    #[error("the player stopped")]
+    Stopped,
     #[error("the stream is over")]
     StreamOver,
+}
+
+/// How a session is over.
+enum Outcome {
+    Ended(Ended),
+    /// It is moved on together with others that play.
+    Plays(Feed),
 }
 
 impl Ended {
@@ -75,7 +85,9 @@ impl Ended {
             Self::Closed => DownCause::Fin,
             Self::Silent(_) | Self::Media(_) => DownCause::Idle,
             Self::Dropped(cause) => *cause,
-            Self::Io(_) | Self::Protocol(_) | Self::Refused(_) | Self::StreamOver => DownCause::Error,
+            Self::Io(_) | Self::Protocol(_) | Self::Refused(_) | Self::Stopped | Self::StreamOver => {
+                DownCause::Error
+            }
         }
     }
 }
@@ -112,42 +124,42 @@ impl Session {
         }
     }
 
-    /// From the first byte to the last, and the line that says how it went.
-    async fn run(mut self) {
+    /// From the first byte to the last, and the line that says how it went; of players, to the first of media.
+    async fn run(mut self, place: Place) {
         let begin = Instant::now();
-        let ended = self.converse().await;
+        let ended = match self.converse().await {
+            Outcome::Ended(ended) => ended,
+            Outcome::Plays(feed) => return self.hand_on(feed, place),
+        };
         // TLS has a goodbye of its own; a peer that does not take it is closed without.
         let _ = timeout(FAREWELL, self.stream.shutdown()).await;
         tracing::info!(bytes = self.received, seconds = begin.elapsed().as_secs(), reason = %ended, "session ended");
     }
 
-    async fn converse(&mut self) -> Ended {
+    async fn converse(&mut self) -> Outcome {
         let mut closing = self.server.closing();
         let mut deadline = Instant::now() + GREETING;
         loop {
             let event = tokio::select! {
                 event = timeout_at(deadline, self.next_event()) => event,
                 // Publishers and players are closed by their broadcasts.
-                () = closing.wait() => return Ended::Dropped(DownCause::Server),
+                () = closing.wait() => return Outcome::Ended(Ended::Dropped(DownCause::Server)),
             };
-            let event = match event {
-                Ok(Ok(event)) => event,
-                Ok(Err(ended)) => return ended,
-                Err(_) => return Ended::Silent(GREETING),
-            };
-            let done = match event {
-                Event::Publish { app, name, query } => self.publish(&app, &name, query.as_str()).await,
-                Event::Play { app, name, query } => self.play(&app, &name, query.as_str()).await,
-                Event::Connect(client) => {
-                    tracing::debug!(client = client.flash_ver, "connected");
-                    continue;
+            match event {
+                Ok(Ok(Event::Publish { app, name, query })) => {
+                    match self.publish(&app, &name, query.as_str()).await {
+                        // A clean end; the same connection may publish again.
+                        Ok(()) => deadline = Instant::now() + GREETING,
+                        Err(ended) => return Outcome::Ended(ended),
+                    }
                 }
-                _ => continue,
-            };
-            match done {
-                // A clean end; the same connection may publish again.
-                Ok(()) => deadline = Instant::now() + GREETING,
-                Err(ended) => return ended,
+                Ok(Ok(Event::Play { app, name, query })) => {
+                    return self.play(&app, &name, query.as_str()).await;
+                }
+                Ok(Ok(Event::Connect(client))) => tracing::debug!(client = client.flash_ver, "connected"),
+                Ok(Ok(_)) => {}
+                Ok(Err(ended)) => return Outcome::Ended(ended),
+                Err(_) => return Outcome::Ended(Ended::Silent(GREETING)),
             }
         }
     }
@@ -358,15 +370,28 @@ impl Session {
         }
     }
 
-    async fn play(&mut self, app: &str, name: &str, query: &str) -> Result<(), Ended> {
-        match output::rtmp::admit(&self.server, self.peer, app, name, query).await {
-            Ok(admitted) => {
-                socket::for_viewer(&self.stream, self.server.settings().config.limits.viewer_stall.0);
-                self.connection.accept();
-                self.flush().await?;
-                output::rtmp::play(self, admitted).await
-            }
-            Err((code, refusal)) => Err(self.refuse(code, refusal).await),
+    async fn play(&mut self, app: &str, name: &str, query: &str) -> Outcome {
+        let feed = match output::rtmp::admit(&self.server, self.peer, app, name, query).await {
+            Ok(feed) => feed,
+            Err((code, refusal)) => return Outcome::Ended(self.refuse(code, refusal).await),
+        };
+        socket::for_viewer(&self.stream, self.server.settings().config.limits.viewer_stall.0);
+        self.connection.accept();
+        match self.stream {
+            socket::Stream::Plain(_) => Outcome::Plays(feed),
+            socket::Stream::Tls(_) => Outcome::Ended(output::rtmp::play(self, feed).await),
+        }
+    }
+
+    /// Has the rest of the server move a player on: its acceptance and its first media go out together.
+    fn hand_on(self, feed: Feed, place: Place) {
+        let socket::Stream::Plain(tcp) = self.stream else { return };
+        let mut out = VecDeque::from([self.output.freeze()]);
+        let mut conversation = Conversation::new(self.connection);
+        // What makes no sense is the end of it.
+        if let Ok(false) = conversation.hear(&self.input, &mut out) {
+            let carriage = Carriage::Rtmp(conversation);
+            self.server.fanout.take(Viewer::new(tcp, out, carriage, feed, Arc::new(place)));
         }
     }
 }

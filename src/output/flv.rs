@@ -1,7 +1,5 @@
 //! HTTP-FLV and WebSocket-FLV.
 
-mod feed;
-mod stream;
 mod websocket;
 
 use std::sync::Arc;
@@ -13,11 +11,13 @@ use kaibo_container::flv::Flv;
 use kaibo_hub::Cursor;
 use kaibo_media::Tracks;
 
-pub use feed::{Fed, Feed};
-pub use stream::Stream;
 pub use websocket::Conversation;
 
-use super::{Names, consent, play_key, playable};
+use super::{
+    Names, Viewer, consent,
+    feed::{Feed, Format, Stream},
+    play_key, playable,
+};
 use crate::{
     broadcasts::Handle,
     gate,
@@ -50,7 +50,9 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
     let join = |call: &Call| {
         let phase = if blocks.is_some() { Phase::Before } else { Phase::During };
         let blocks = blocks.unwrap_or_else(|| broadcast.live().join_flv());
-        Feed::join(call, &broadcast, blocks, (phase, protocol))
+        let whom = (call.address, call.header(header::USER_AGENT));
+        let viewer = Viewer::new(&call.server, &broadcast, (phase, protocol), whom);
+        Feed::new(viewer, Format::Flv, blocks)
     };
     if is_websocket {
         return websocket::upgrade(&mut call, join);

@@ -1,22 +1,23 @@
 //! RTMP play: the same shared blocks, as RTMP chunks.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, future::poll_fn, io, net::SocketAddr, sync::Arc};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use kaibo_audience::Phase;
 use kaibo_broadcast::{App, Refusal, State, Stream};
 use kaibo_container::flv::{Flv, Format, TagKind, millis};
-use kaibo_hub::{Cursor, Next};
 use kaibo_media::{Cue, Frame, Timestamp, Tracks};
-use kaibo_rtmp::{Event, play::write_message};
+use kaibo_rtmp::{Connection, Event, play::write_message};
 
-use super::Viewer;
+use super::{
+    Viewer,
+    feed::{self, Feed},
+};
 use crate::{
     broadcasts::Handle,
     config::Action,
     gate::{self, Question},
     input::rtmp::{Ended, Session},
-    packager::Shared,
     server::Server,
     telemetry::Protocol,
 };
@@ -43,31 +44,30 @@ impl Format for Rtmp {
     }
 }
 
-/// What a player gets before its first block.
-fn preamble(tracks: &Tracks, time: Timestamp) -> BytesMut {
+/// What a player gets before its first block, and where the tracks change.
+pub fn preamble(tracks: &Tracks, time: Timestamp) -> Bytes {
     let mut out = BytesMut::new();
     let format = Rtmp::default();
     // At 0, always: ffmpeg takes metadata at any other time for a track of subtitles.
     write_message(&mut out, TagKind::Script as u8, 0, &[&format.0.metadata(tracks)]);
     format.headers(&mut out, tracks, time);
-    out
+    out.freeze()
 }
 
-/// A player, and what it is shown.
-pub struct Admitted {
-    pub broadcast: Arc<Handle>,
-    pub blocks: Cursor<Shared>,
-    pub phase: Phase,
-}
-
-/// Checks a player's request.
+/// Checks a player's request, and answers with what it is shown.
 pub async fn admit(
     server: &Arc<Server>,
     peer: SocketAddr,
     app: &str,
     name: &str,
     query: &str,
-) -> Result<Admitted, (kaibo_rtmp::Refusal, Refusal)> {
+) -> Result<Feed, (kaibo_rtmp::Refusal, Refusal)> {
+    // Players of RTMP don't say what they are in a way that tells them apart.
+    let whom = (peer.ip(), "");
+    let show = |broadcast: &Handle, phase, blocks| {
+        let viewer = Viewer::new(server, broadcast, (phase, Protocol::Rtmp), whom);
+        Feed::new(viewer, feed::Format::Rtmp, blocks)
+    };
     let bad_name = |refusal| (kaibo_rtmp::Refusal::BadName, refusal);
     let app: App = app.parse().map_err(|error| bad_name(Refusal::Name(error)))?;
     let stream: Stream = name.parse().map_err(|error| bad_name(Refusal::Name(error)))?;
@@ -76,7 +76,7 @@ pub async fn admit(
         && broadcast.status().state == State::Preview
         && let Some(blocks) = broadcast.live().preview_rtmp()
     {
-        return Ok(Admitted { broadcast, blocks, phase: Phase::Before });
+        return Ok(show(&broadcast, Phase::Before, blocks));
     }
     if server.access.play_is_signed(&app) {
         if server.access.is_shut_out(peer.ip()) {
@@ -94,8 +94,7 @@ pub async fn admit(
             let question = Question::new(Action::Play, &app, &stream, gate::Protocol::Rtmp, from, Some(id));
             let allowed = server.gate.ask(server, question).await.of_play();
             allowed.map_err(|reason| (kaibo_rtmp::Refusal::Denied, Refusal::Forbidden { reason }))?;
-            let blocks = broadcast.live().join_rtmp();
-            Ok(Admitted { broadcast, blocks, phase: Phase::During })
+            Ok(show(&broadcast, Phase::During, broadcast.live().join_rtmp()))
         }
         State::Banned { .. } => Err((kaibo_rtmp::Refusal::Denied, Refusal::Banned)),
         State::Created | State::Preview => Err(bad_name(Refusal::NoBroadcast)),
@@ -103,42 +102,58 @@ pub async fn admit(
     }
 }
 
-/// Sends the stream until it or the player ends.
-pub async fn play(
-    session: &mut Session,
-    Admitted { broadcast, blocks: mut cursor, phase }: Admitted,
-) -> Result<(), Ended> {
-    // Players of RTMP don't say what they are in a way that tells them apart.
-    let whom = (session.peer.ip(), "");
-    let mut viewer = Viewer::new(&session.server, &broadcast, (phase, Protocol::Rtmp), whom);
-    let mut batch = Vec::new();
-    let mut tracks: Option<Arc<Tracks>> = None;
+/// Sends the stream until it or the player ends, where TLS carries it.
+pub async fn play(session: &mut Session, feed: Feed) -> Ended {
+    let mut stream = feed::Stream::new(feed);
     loop {
-        tokio::select! {
-            next = cursor.next(&mut batch) => match next {
-                Next::Entries => {
-                    for Shared(block) in batch.drain(..) {
-                        match &tracks {
-                            Some(known) if Arc::ptr_eq(known, &block.tracks) || **known == *block.tracks => {}
-                            _ => session.write(&preamble(&block.tracks, block.start)).await?,
-                        }
-                        tracks = Some(block.tracks.clone());
-                        session.write(&block.bytes).await?;
-                        viewer.sent(block.bytes.len());
-                    }
-                }
-                Next::Lagged { .. } if viewer.lagged() > super::LAGS => return Err(Ended::StreamOver),
-                Next::Lagged { .. } => {}
-                Next::End => {
-                    session.end_play().await?;
-                    return Err(Ended::StreamOver);
-                }
+        let done = tokio::select! {
+            bytes = poll_fn(|cx| stream.poll_next(cx)) => match bytes {
+                Some(bytes) => session.write(&bytes).await,
+                None => session.end_play().await.and(Err(Ended::StreamOver)),
             },
-            event = session.next_event() => {
-                if let Event::StopPlay = event? {
-                    return Ok(());
-                }
-            }
+            event = session.next_event() => match event {
+                Ok(Event::StopPlay) => Err(Ended::Stopped),
+                Ok(_) => Ok(()),
+                Err(ended) => Err(ended),
+            },
+        };
+        if let Err(ended) = done {
+            return ended;
         }
+    }
+}
+
+/// What is said beside the media, where the connection is plain TCP.
+pub struct Conversation {
+    connection: Box<Connection>,
+    /// Of a message of the player's that is not whole yet.
+    input: BytesMut,
+}
+
+impl Conversation {
+    /// The player was accepted.
+    pub fn new(connection: Connection) -> Self {
+        Self { connection: Box::new(connection), input: BytesMut::new() }
+    }
+
+    /// Answers what the player says; true if it plays no more.
+    pub fn hear(&mut self, bytes: &[u8], out: &mut VecDeque<Bytes>) -> io::Result<bool> {
+        self.input.extend_from_slice(bytes);
+        let mut stops = false;
+        while let Some(event) = self.connection.receive(&mut self.input).map_err(io::Error::other)? {
+            stops |= event == Event::StopPlay;
+        }
+        out.extend(self.connection.output());
+        if self.input.is_empty() {
+            // Most have nothing to say for long.
+            self.input = BytesMut::new();
+        }
+        Ok(stops)
+    }
+
+    /// The last thing said: the stream is over.
+    pub fn farewell(&mut self) -> Option<Bytes> {
+        self.connection.end_play();
+        self.connection.output()
     }
 }

@@ -17,10 +17,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Feed, Stream};
 use crate::{
     fanout::{Carriage, Viewer},
     http::{Body, Call},
+    output::feed::{Feed, Stream},
     problem::Problem,
     server::Server,
     socket::{self, Place},

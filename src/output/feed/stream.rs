@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::feed::{Fed, Feed};
+use super::{Fed, Feed};
 use crate::packager::Shared;
 
 /// The bytes of one viewer, one after the other.

@@ -1,29 +1,58 @@
-//! What one FLV viewer is sent, whatever carries it.
+//! What one connected viewer is sent, whatever carries it.
+
+mod stream;
 
 use std::{collections::VecDeque, sync::Arc, task::Context};
 
 use bytes::Bytes;
-use hyper::header;
-use kaibo_audience::Phase;
 use kaibo_container::flv::{Flv, millis};
 use kaibo_hub::{Cursor, Next, Ring};
-use kaibo_media::Tracks;
+use kaibo_media::{Timestamp, Tracks};
 
-use crate::{
-    broadcasts::Handle,
-    http::Call,
-    output::{LAGS, Viewer},
-    packager::Shared,
-    telemetry::Protocol,
-};
+pub use self::stream::Stream;
+use super::{LAGS, Viewer, rtmp};
+use crate::packager::Shared;
 
-/// An FLV file without an end: header, then the stream's shared blocks from a keyframe on.
+/// Media without an end: what a decoder is set up with, then the stream's shared blocks from a keyframe on.
 pub struct Feed {
+    format: Format,
     cursor: Cursor<Shared>,
     /// What the viewer's decoder was set up for.
     tracks: Option<Arc<Tracks>>,
     over: bool,
     viewer: Viewer,
+}
+
+/// What the blocks are made of.
+#[derive(Clone, Copy, Debug)]
+pub enum Format {
+    /// FLV tags, behind a file header.
+    Flv,
+    /// RTMP messages.
+    Rtmp,
+}
+
+impl Format {
+    /// What goes before the first block, of `tracks` from `time` on; none where that can't be shown.
+    fn opening(self, tracks: &Tracks, time: Timestamp) -> Option<Bytes> {
+        match self {
+            Self::Flv => Flv::default().header(tracks, millis(time)).ok(),
+            Self::Rtmp => Some(rtmp::preamble(tracks, time)),
+        }
+    }
+
+    /// What goes between blocks of `old` and `new` tracks; none where players take that in only by opening the stream anew.
+    fn change(self, old: &Tracks, new: &Tracks, time: Timestamp) -> Option<Bytes> {
+        match self {
+            // The file header announced what there is.
+            Self::Flv => {
+                let same =
+                    old.video.is_some() == new.video.is_some() && old.audio.is_some() == new.audio.is_some();
+                same.then(|| Flv::default().sequence_headers(new, millis(time)))
+            }
+            Self::Rtmp => Some(rtmp::preamble(new, time)),
+        }
+    }
 }
 
 /// What there is for a viewer.
@@ -38,11 +67,9 @@ pub enum Fed {
 }
 
 impl Feed {
-    /// Shows `blocks` to a new viewer.
-    pub fn join(call: &Call, broadcast: &Handle, blocks: Cursor<Shared>, watched: (Phase, Protocol)) -> Self {
-        let whom = (call.address, call.header(header::USER_AGENT));
-        let viewer = Viewer::new(&call.server, broadcast, watched, whom);
-        Self { cursor: blocks, tracks: None, over: false, viewer }
+    /// Shows `viewer` the `blocks`.
+    pub fn new(viewer: Viewer, format: Format, blocks: Cursor<Shared>) -> Self {
+        Self { format, cursor: blocks, tracks: None, over: false, viewer }
     }
 
     /// The ring that it shows.
@@ -95,24 +122,17 @@ impl Feed {
 
     fn write(&mut self, batch: &mut Vec<Shared>, out: &mut VecDeque<Bytes>) {
         for Shared(block) in batch.drain(..) {
-            let time = millis(block.start);
-            match &self.tracks {
-                None => match Flv::default().header(&block.tracks, time) {
-                    Ok(header) => out.push_back(header),
-                    Err(_) => self.over = true,
-                },
-                Some(tracks) if Arc::ptr_eq(tracks, &block.tracks) || **tracks == *block.tracks => {}
-                // The file header announced other tracks: players take that in only by opening the stream anew.
-                Some(tracks)
-                    if tracks.video.is_some() != block.tracks.video.is_some()
-                        || tracks.audio.is_some() != block.tracks.audio.is_some() =>
-                {
-                    self.over = true;
-                }
+            let introduced = match &self.tracks {
+                None => self.format.opening(&block.tracks, block.start).map(|bytes| out.push_back(bytes)),
+                Some(tracks) if Arc::ptr_eq(tracks, &block.tracks) || **tracks == *block.tracks => Some(()),
                 // After a lag the block with the new headers may be among those that were missed.
-                Some(_) => out.push_back(Flv::default().sequence_headers(&block.tracks, time)),
-            }
-            if self.over {
+                Some(tracks) => {
+                    let change = self.format.change(tracks, &block.tracks, block.start);
+                    change.map(|bytes| out.push_back(bytes))
+                }
+            };
+            if introduced.is_none() {
+                self.over = true;
                 return;
             }
             self.tracks = Some(block.tracks.clone());
