@@ -110,6 +110,8 @@ impl Viewer {
 
     /// What is new, into `room.blocks`; false if that is nothing.
     fn take(&mut self, room: &mut Room) -> bool {
+        // What somebody had not got who went away in the middle of a write is nobody's.
+        room.blocks.clear();
         match self.feed.take(&mut room.batch, &mut room.blocks) {
             Fed::Nothing => return false,
             Fed::Some => {

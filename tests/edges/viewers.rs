@@ -6,7 +6,7 @@ use crate::{
     admission::{config, key},
     live::{Live, beside, uris},
     raw,
-    support::{http, seconds, server::API_TOKEN, wait_for},
+    support::{Kaibo, clip, http, push, seconds, server::API_TOKEN, wait_for},
 };
 
 fn hls_viewers(live: &Live) -> i64 {
@@ -128,4 +128,25 @@ fn limits_and_refused_keys_are_those_of_viewers_behind_a_proxy() {
     assert_eq!(try_key("192.0.2.9", "").1, "play_key");
     assert_eq!(try_key("192.0.2.9", &key("room", 600)), (429, "too_many_keys".into()));
     assert_eq!(try_key("192.0.2.10", &key("room", 600)).0, 200, "another viewer of the same proxy");
+}
+
+#[test]
+fn a_viewer_who_leaves_in_the_middle_leaves_nothing_to_the_next_one() {
+    let server = Kaibo::start("");
+    let _encoder = push::ffmpeg(&clip::heavy(), &server.push_url("room"));
+    server.wait_for_state("room", "live", seconds(20));
+    let watch = || {
+        let mut socket = raw::connect(&server.at.http);
+        socket.write_all(b"GET /live/room.flv HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
+        assert_eq!(raw::reply(&raw::read_head(&mut socket)).status, 200);
+        socket
+    };
+    for _ in 0..100 {
+        // A GOP is more than its socket takes.
+        drop(watch());
+        let mut begins = [0; 12];
+        watch().read_exact(&mut begins).unwrap();
+        let behind_its_length = begins.windows(2).position(|two| two == b"\r\n").map(|end| &begins[end + 2..]);
+        assert!(behind_its_length.is_some_and(|body| body.starts_with(b"FLV")), "{begins:?}");
+    }
 }
