@@ -146,6 +146,8 @@ async fn metrics(State(server): State<Arc<Server>>) -> Response {
         let viewers = i64::try_from(server.audiences.visitors(phase)).unwrap_or(i64::MAX);
         server.metrics.viewers(protocol).set(viewers);
     }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    server.metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, kind)], server.metrics.render()).into_response()
 }
 

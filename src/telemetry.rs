@@ -133,6 +133,7 @@ pub struct Metrics {
     pub webhooks_delivered: Counter,
     pub webhooks_failed: Counter,
     pub panics: Counter,
+    pub tasks: Gauge,
     pub snapshot_seconds: Seconds,
     snapshots: Family<Pictured, Counter>,
     lags: Family<ByProtocol, Counter>,
@@ -255,6 +256,11 @@ impl Metrics {
         );
         registry.register("http_responses", "Replies to viewers by status", self.responses.clone());
         registry.register("panics", "Connections ended by a fault of ours; must stay 0", self.panics.clone());
+        registry.register(
+            "tasks",
+            "What the server does at once: connections, broadcasts and their parts",
+            self.tasks.clone(),
+        );
         let mut text = String::new();
         // Writing to a String can't fail.
         let _ = encode(&mut text, &registry);

@@ -146,7 +146,8 @@ fn a_viewer_who_leaves_in_the_middle_leaves_nothing_to_the_next_one() {
         drop(watch());
         let mut begins = [0; 12];
         watch().read_exact(&mut begins).unwrap();
-        let behind_its_length = begins.windows(2).position(|two| two == b"\r\n").map(|end| &begins[end + 2..]);
+        let behind_its_length =
+            begins.windows(2).position(|two| two == b"\r\n").map(|end| &begins[end + 2..]);
         assert!(behind_its_length.is_some_and(|body| body.starts_with(b"FLV")), "{begins:?}");
     }
 }
