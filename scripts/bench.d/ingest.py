@@ -1,0 +1,45 @@
+"""What a publisher costs: 100 of them with HLS and recording, and nothing else."""
+
+import rig
+from rig import Goal, median
+
+STREAMS = 100
+# The windows of media in memory grow with the bitrate, the rest does not: a second clip tells them apart.
+KBITS, FEW_KBITS = 1800, 200
+NGINX = "hls on; hls_path FOLDER/hls; hls_fragment 2s; hls_playlist_length 30s; record all; record_path FOLDER; record_unique on;"
+
+
+def push(server, kbits, of):
+    result = rig.keep(of, rig.loadgen(
+        "push", "--url", server.push_url("s{i}"), "--file", rig.clip(kbits), "--count", STREAMS, "--settle", 4, "--seconds", 12,
+        "--pid", server.pid))
+    if result["alive"] < STREAMS or result["max_behind_ms"] > 1000:
+        rig.complaints.append(f"{of}: {result['alive']} of {STREAMS} alive, held up for {result['max_behind_ms']} ms")
+    return result
+
+
+def run():
+    ours, few, theirs = [], [], []
+    for turn in range(min(rig.runs, 3)):
+        with rig.kaibo(record=True) as server:
+            ours.append(push(server, KBITS, "kaibo HLS and recording"))
+        with rig.nginx(NGINX) as server:
+            theirs.append(push(server, KBITS, "nginx-rtmp HLS and recording"))
+    with rig.kaibo(record=True) as server:
+        few.append(push(server, FEW_KBITS, "kaibo HLS and recording, few bits"))
+
+    def percent(results):
+        return median(result["server"]["server_cpu_pct"] for result in results) / STREAMS
+
+    def mib(results):
+        return median(result["rss_kb_per_stream"] for result in results) / 1024
+
+    ratio = median(a["server"]["server_cpu_s"] / b["server"]["server_cpu_s"] for a, b in zip(ours, theirs))
+    # To no bits at all.
+    besides = mib(few) - (mib(ours) - mib(few)) * (FEW_KBITS + 128) / (KBITS - FEW_KBITS)
+    return [
+        Goal(f"ingest, HLS and recording, {STREAMS} streams: % of a core per stream", "≤ 0.16 %", f"{percent(ours):.3f} %",
+             f"nginx-rtmp {percent(theirs):.3f} %", ratio, percent(ours) <= 0.16),
+        Goal("… memory per stream besides the windows of media", "≤ 1 MiB", f"{besides:.2f} MiB ({mib(ours):.1f} with them)",
+             f"nginx-rtmp {mib(theirs):.2f} MiB", None, besides <= 1),
+    ], {}

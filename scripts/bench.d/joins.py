@@ -1,0 +1,53 @@
+"""One viewer: added delay and the time to the first keyframe, on an idle server and beside 300 others."""
+
+import rig
+from rig import Goal
+
+JOINS = 60
+
+
+def latency(server, joins=JOINS, of=""):
+    """Publishes by itself; joins and watches."""
+    flv = ["--flv", server.watch_url("delay")] if server.flv else []
+    return rig.keep(of or server.name, rig.loadgen(
+        "latency", "--publish", server.push_url("delay"), *flv, "--rtmp", server.push_url("delay"),
+        "--file", rig.clip(), "--joins", joins, "--seconds", 13))
+
+
+def pair(spread):
+    return f"{spread['p50']:.2f} / {spread['p99']:.2f}" if spread else "–"
+
+
+def run():
+    idle, busy, peers = [], [], []
+    for turn in range(min(rig.runs, 2)):
+        with rig.kaibo() as server:
+            idle.append(latency(server, of="kaibo idle"))
+        with rig.kaibo() as server, rig.pushing(server):
+            crowd = rig.spawn(rig.LOAD_CORE, [
+                rig.loadgen_bin, "flv", "--url", server.watch_url("0"), "--count", 300, "--sample", 1, "--seconds", 60])
+            busy.append(latency(server, of="kaibo beside 300 viewers"))
+            rig.stop(crowd)
+    for name, start in rig.peers():
+        with start() as server:
+            # Without a GOP cache each join waits for the next keyframe.
+            peers.append((name, latency(server, 8 if name == "nginx-rtmp" else JOINS // 2)))
+
+    def worst(results, protocol, what):
+        """Of two runs the middle is between them; of one it is that one."""
+        spreads = [result[protocol][what] for result in results]
+        return {at: rig.median(spread[at] for spread in spreads) for at in ("p50", "p99")}
+
+    goals = []
+    for protocol, name in (("flv", "FLV"), ("rtmp", "RTMP")):
+        for what, title, goal in (("delay_ms", "added delay", (0.3, 1)), ("first_key_ms", "join to the first keyframe", (1, 5))):
+            beside = [f"{peer} {pair(result[protocol][what])}" for peer, result in peers
+                      if protocol in result and what in result[protocol]]
+            for results, where in ((idle, "idle server"), (busy, "300 viewers beside")):
+                spread = worst(results, protocol, what)
+                met = spread["p50"] <= goal[0] and spread["p99"] <= goal[1]
+                goals.append(Goal(f"{name}, {title} p50 / p99, {where}", f"≤ {goal[0]} / ≤ {goal[1]} ms",
+                                  f"{pair(spread)} ms", ", ".join(beside) if results is idle else "–", None, met))
+    lines = [{"server": name, **{f"{protocol}_{what}": result.get(protocol, {}).get(what) for protocol in ("flv", "rtmp")
+                                 for what in ("delay_ms", "first_key_ms")}} for name, result in [("kaibo", idle[-1]), *peers]]
+    return goals, {"single": lines}

@@ -1,0 +1,50 @@
+"""How many viewers of 2 Mbit/s one core has room for: nobody stalls, misses anything or falls behind, and 99 % of the
+pictures are no more than 60 ms late."""
+
+import os
+
+import rig
+from rig import Goal, cost, delay
+
+STEPS = [int(step) for step in os.environ.get("STEPS", "3000 4500 6000 7500 9000").split()]
+P99_MS = 60
+
+
+def climb(start, steps, of, p99_ms=P99_MS, **options):
+    """The largest step that holds, and what was measured at each."""
+    best, seen = 0, []
+    for count in steps:
+        with start() as server, rig.pushing(server):
+            before = len(rig.complaints)
+            result = rig.watch(server, count=count, seconds=8, settle=3, sample=40, ramp_ms=1, of=of, **options)
+            # It is meant to fail somewhere.
+            del rig.complaints[before:]
+        seen.append((count, result))
+        if result["faults"] or delay(result)["p99"] > p99_ms:
+            break
+        best = count
+    return best, seen
+
+
+def describe(seen):
+    return "; ".join(
+        f"{count}: {delay(result)['p50']:.0f} / {delay(result)['p99']:.0f} ms, core {result['server']['server_cpu_pct']:.0f} %, "
+        f"{cost(result):.2f} s/GB, load's core {result['server']['core_busy_pct'][1]:.0f} %"
+        + (f" ({', '.join(result['faults'])})" if result["faults"] else "") for count, result in seen)
+
+
+def run():
+    best, seen = 0, []
+    for turn in range(min(rig.runs, 2)):
+        now = climb(lambda: rig.kaibo("auto"), STEPS, "kaibo auto")
+        best, seen = max((best, seen), now, key=lambda climbed: climbed[0])
+    beside = []
+    for name, start in rig.peers():
+        if name == "nginx-rtmp":
+            # It has no bound on the delay to keep: how many are served at all in real time?
+            theirs, at = climb(start, [3000, 4500, 6000], name)
+            beside.append(f"{name} {theirs} ({describe(at)})")
+    goals = [Goal("viewers of 2 Mbit/s on one core, delay p99 ≤ 60 ms, nobody stalled", "≥ 6000",
+                  f"{best} ({describe(seen)})", ", ".join(beside) or "–", None, best >= 6000)]
+    return goals, {"saturation": [{"viewers": count, **delay(result), "s_per_gb": cost(result),
+                                   "busy": result["server"]["server_cpu_pct"], "faults": result["faults"]} for count, result in seen]}
