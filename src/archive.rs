@@ -79,7 +79,7 @@ impl Archive {
     /// then is done at the next start.
     pub async fn serve(self: Arc<Self>, server: Arc<Server>) {
         let mut closing = server.closing();
-        let restored = restore::run(self.clone());
+        let restored = restore::run(self.clone(), server.clone());
         tokio::select! {
             // One task of each, which end with the server: restoring ends by itself, working doesn't.
             () = async { tokio::join!(restored, work::run(self.clone(), server.clone())); } => {}

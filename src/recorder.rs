@@ -11,6 +11,7 @@ mod retention;
 mod taking_up;
 mod telling;
 pub mod timeline;
+mod unknown;
 mod writing;
 
 use std::{

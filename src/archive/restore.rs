@@ -7,6 +7,7 @@ use kaibo_replay::Id;
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{Archive, Error, blocking};
+use crate::{recorder::Recordings, server::Server};
 
 /// Recordings that are brought back at the same time, with some MB of small files each.
 const AT_ONCE: usize = 4;
@@ -16,10 +17,13 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// Brings back the small files of all recordings that are in the bucket and not here. Until that is done they are not
 /// in lists.
-pub async fn run(archive: Arc<Archive>) {
+pub async fn run(archive: Arc<Archive>, server: Arc<Server>) {
     loop {
         let restored = restore(&archive).await;
         archive.note(restored.as_ref().map(drop));
+        if !matches!(restored, Ok(0)) {
+            Recordings::make_known(&server).await;
+        }
         match restored {
             Ok(0) => return,
             Ok(recordings) => return tracing::info!(recordings, "recordings were found in the bucket"),

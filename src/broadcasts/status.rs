@@ -3,6 +3,7 @@
 use kaibo_broadcast::{
     App, Broadcast, BroadcastId, EndReason, Fingerprint, Millis, Origin, Plan, PushState, State, Stream,
 };
+use kaibo_replay::Recording;
 use kaibo_store::{Error as StoreError, Record};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -106,6 +107,30 @@ impl Status {
         // A struct of plain fields always has a JSON form.
         let extra = serde_json::to_string(&Extra::of(about, live)).unwrap_or_default();
         Ok(Record { title: about.title.clone(), extra, ..Record::new(broadcast, NODE, FIRST_OWNER)? })
+    }
+
+    /// What the store is to keep of a broadcast that it has lost, or never had: what its `recording` tells of it. None of
+    /// one that is not over, or was cut out of another.
+    pub fn recorded(id: &BroadcastId, recording: &Recording, private: bool) -> Option<Record> {
+        let (meta, finished) = (recording.meta(), recording.finished()?);
+        if meta.excerpt.is_some() {
+            return None;
+        }
+        let (app, stream) = (meta.app.parse().ok()?, meta.stream.parse().ok()?);
+        let time = (Millis(meta.started.0), Millis(finished.wall.0));
+        // Another word is that of a server which did not know the broadcast either.
+        let reason = serde_json::from_value(finished.reason.as_str().into());
+        let reason = reason.unwrap_or(EndReason::ResumeTimeout);
+        let broadcast = Broadcast::recorded(id.clone(), app, stream, time, reason);
+        let video = recording.inits().last().and_then(|init| init.tracks.video.as_ref());
+        let extra = Extra {
+            recorded: true,
+            missing: recording.losses().iter().map(Missing::from).collect(),
+            size: video.map(|video| (video.width, video.height)),
+            replay_private: private,
+            ..Extra::default()
+        };
+        Some(extra.in_record(Record::new(&broadcast, NODE, FIRST_OWNER).ok()?))
     }
 
     /// A broadcast as the store knows it.

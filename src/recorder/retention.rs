@@ -31,6 +31,7 @@ impl Recordings {
     pub async fn sweep(server: Arc<Server>) {
         let mut closing = server.closing();
         let mut hourly = interval(SWEEP);
+        Self::make_known(&server).await;
         loop {
             tokio::select! {
                 _ = hourly.tick() => {}

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, thread, time::Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     exact::same_frames,

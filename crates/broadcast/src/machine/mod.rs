@@ -101,6 +101,23 @@ impl Broadcast {
         Self { barred: barred.to_vec(), ..Self::new(id, app, stream, Origin::AdHoc, plan, policy, now) }
     }
 
+    /// One that is over, and of which only its recording is left: from when to when it was public, and why it ended.
+    pub fn recorded(
+        id: BroadcastId,
+        app: App,
+        stream: Stream,
+        (started, ended): (Millis, Millis),
+        reason: EndReason,
+    ) -> Self {
+        Self {
+            started_at: Some(started),
+            ended_at: Some(ended),
+            state: State::Ended { reason },
+            introduced: true,
+            ..Self::ad_hoc(id, app, stream, Policy::default(), &[], started)
+        }
+    }
+
     fn new(
         id: BroadcastId,
         app: App,
