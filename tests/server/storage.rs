@@ -68,10 +68,66 @@ fn a_replay_is_played_from_the_bucket_by_any_server_until_it_is_deleted() {
     same_frames(&clip, Path::new(&url));
     same_frames(&clip, Path::new(&url.replace(".m3u8", ".mp4")));
 
-    assert_eq!(server.api_delete(&format!("/broadcasts/{}", id(&ended))).status, 204);
-    assert_eq!(http::get(replay(&ended).to_str().unwrap(), &[]).status, 404);
+    // It is as good as one of its own.
+    let known = wait_for("it is listed", seconds(5), || another.broadcasts("room").pop());
+    let same = |field: &str| assert_eq!(known[field], ended[field], "{field} of {known}");
+    ["id", "app", "stream", "state", "end_reason"].into_iter().for_each(same);
+    let [replay_here, replay_there] = [&known, &ended].map(|broadcast| broadcast["replay"].clone());
+    assert_eq!((&replay_here["status"], &replay_here["public"]), (&json!("ready"), &json!(true)));
+    assert_eq!(replay_here["missing"], replay_there["missing"]);
+
+    assert_eq!(another.api_delete(&format!("/broadcasts/{}", id(&ended))).status, 204);
+    assert_eq!(http::get(&url, &[]).status, 404);
+    assert!(another.broadcasts("room").is_empty());
     wait_until("its objects are deleted", seconds(10), || s3.objects(&folder).is_empty());
     assert!(!server.log().contains(SECRET) && !another.log().contains(SECRET));
+}
+
+#[test]
+fn a_clip_is_cut_out_of_a_replay_that_only_the_bucket_has() {
+    let mut s3 = S3::start();
+    let mut server = Kaibo::start(&s3.config("", "1MiB"));
+    server.expect_errors();
+    let mut encoder = push::ffmpeg(&clip::noisy(), &server.push_url("room"));
+    encoder.wait();
+    let ended = server.wait_for_state("room", "ended", seconds(10));
+    wait_until_archived(&server, id(&ended));
+    let has_room = |server: &Kaibo, id: &str| {
+        wait_until("the disk has room", seconds(15), || here(server, id).is_empty());
+    };
+    has_room(&server, id(&ended));
+    let all = probe::packets(replay(&ended), "v");
+    let cut = |server: &Kaibo, from_ms: i64, to_ms: i64| {
+        let wanted = json!({ "from_ms": from_ms, "to_ms": to_ms });
+        server.api_call("POST", &format!("/broadcasts/{}/clips", id(&ended)), &wanted)
+    };
+    let same = |clip: &Value, frames: &[probe::Packet]| {
+        let shown = probe::packets(clip["urls"]["hls"].as_str().unwrap(), "v");
+        assert!(shown.iter().map(|frame| &frame.md5).eq(frames.iter().map(|frame| &frame.md5)));
+    };
+
+    // From the keyframe at 1 s on.
+    let made = cut(&server, 1500, 4500);
+    assert_eq!(made["state"], "ready", "{made}");
+    same(&made, &all[30..135]);
+    // It goes where everything goes, and what was brought back for it goes again.
+    wait_until_archived(&server, id(&made));
+    has_room(&server, id(&ended));
+    has_room(&server, id(&made));
+    same(&made, &all[30..135]);
+
+    // While the bucket is away, and memory holds nothing of what was watched, it has to wait.
+    s3.kill();
+    server.terminate();
+    server.restart();
+    let waits = cut(&server, 0, 2000);
+    assert_eq!((&waits["state"], &waits["urls"]), (&json!("waiting"), &Value::Null), "{waits}");
+    s3.restart();
+    let made = wait_for("the bucket is back", seconds(15), || {
+        let clip = server.api(&format!("/clips/{}", id(&waits)));
+        (clip["state"] == "ready").then_some(clip)
+    });
+    same(&made, &all[..60]);
 }
 
 #[test]
