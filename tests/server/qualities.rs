@@ -143,6 +143,23 @@ fn a_quality_that_drops_out_comes_back_in_line_and_disturbs_no_other() {
 }
 
 #[test]
+fn ts_lists_the_qualities_that_it_carries() {
+    let server = Kaibo::start("hls.segment = \"1s\"");
+    let _hd = push::newest_ffmpeg(&clip::av1_with_opus(), &server.push_url("room_hd"));
+    server.wait_for_state("room_hd", "live", seconds(10));
+    assert_eq!(variants(&server, "/live/room.m3u8").len(), 1);
+    let refused = server.get("/live/room/ts.m3u8");
+    assert_eq!(refused.status, 415, "{}", refused.text());
+    assert!(refused.text().contains("codec_not_carried"), "{}", refused.text());
+
+    let _sd = push::ffmpeg(&clip::long(), &server.push_url("room_sd"));
+    server.wait_for_state("room_sd", "live", seconds(10));
+    wait_for("both", seconds(5), || (variants(&server, "/live/room.m3u8").len() == 2).then_some(()));
+    let lists = variants(&server, "/live/room/ts.m3u8");
+    assert!(matches!(lists.as_slice(), [list] if list.contains("/live/room_sd/")), "{lists:?}");
+}
+
+#[test]
 fn the_key_of_the_stream_opens_its_qualities_and_a_broadcast_of_that_name_comes_first() {
     let server =
         Kaibo::start(&format!("hls.segment = \"1s\"\n[auth.play]\nenabled = true\nkey = \"{PLAY_KEY}\""));

@@ -35,9 +35,15 @@ pub async fn answer(
     let access = &call.server.access;
     // One viewer, whichever quality it is that moment.
     let session = members.first().and_then(|first| access.hls_session(app, first.id()));
-    let variants = members.iter().filter_map(|member| {
-        // Much may have happened in the meantime.
-        super::shown(member).ok()?;
+    // Much may have happened in the meantime.
+    let members = members.iter().filter(|member| super::shown(member).is_ok());
+    // A player goes to any that is in the list. Where TS carries none, that is said at once, as by their own lists.
+    let (carried, refused): (Vec<_>, Vec<_>) =
+        members.partition(|member| super::carried(member.live(), format).is_ok());
+    if let ([], [first, ..]) = (&carried[..], &refused[..]) {
+        super::carried(first.live(), format)?;
+    }
+    let variants = carried.into_iter().filter_map(|member| {
         let shown = member.live().shown();
         let query = match &session {
             Some(session) => format!("?{}", access.hls_session_beside(app, member.id(), session)?),
