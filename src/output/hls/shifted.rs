@@ -7,13 +7,14 @@ use kaibo_broadcast::App;
 use kaibo_hls::{Entry, Format, Kind, Selection, Shift, Uris};
 use kaibo_media::{Span, UnixMillis};
 use kaibo_replay::Segment;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{FIRST_SEGMENT, PLAYLIST, no_segment_yet, recorded::Past};
 use crate::{
     http::{Body, Cache, Call, Content},
     output::{etag, gzip},
     problem::Problem,
+    recorder::Replay,
 };
 
 /// What a delayed list shows at least, like a live one. Not a setting: what may change while somebody watches would
@@ -77,17 +78,38 @@ async fn ready(call: &Call, past: &Past<'_>, shift: Shift) -> Result<Chosen, Pro
         (_, Shift::Range { start, .. }) => Some(start).filter(|start| *start > now(call)),
         (None, Shift::Delay(_)) => None,
     };
-    let Some(due) = due else { return Err(no_segment_yet()) };
+    let Some(due) = due else {
+        // What is live already is about to be written.
+        let first = timeout(FIRST_SEGMENT, written(call, past, shift)).await;
+        return first.ok().flatten().ok_or_else(no_segment_yet);
+    };
     let left = u64::try_from(due.0.saturating_sub(now(call).0)).unwrap_or(0);
     let left = Duration::from_millis(left.saturating_add(1));
     if left <= FIRST_SEGMENT {
         sleep(left).await;
-        let chosen = choose(call, past, shift).filter(|chosen| !chosen.selection.is_empty());
-        return chosen.ok_or_else(no_segment_yet);
+        return choose_some(call, past, shift).ok_or_else(no_segment_yet);
     }
     let detail = "the broadcast has not been on for that long";
     Err(Problem::new(StatusCode::NOT_FOUND, "not_started", detail)
         .with_retry_after(left.as_secs().saturating_add(1)))
+}
+
+/// What is chosen once there is something; none where nothing more is written.
+async fn written(call: &Call, past: &Past<'_>, shift: Shift) -> Option<Chosen> {
+    let Replay::Growing(growing) = past.replay else { return None };
+    let mut written = growing.written.clone();
+    loop {
+        written.borrow_and_update();
+        if let Some(chosen) = choose_some(call, past, shift) {
+            return Some(chosen);
+        }
+        written.changed().await.ok()?;
+    }
+}
+
+/// None while there is nothing to be shown.
+fn choose_some(call: &Call, past: &Past<'_>, shift: Shift) -> Option<Chosen> {
+    choose(call, past, shift).filter(|chosen| !chosen.selection.is_empty())
 }
 
 /// None before the first segment is recorded.
