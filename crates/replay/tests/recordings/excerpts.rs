@@ -1,27 +1,17 @@
 //! Clips and versions cut out of recordings on a real disk.
 
-#![cfg(test)]
-
 use std::{fs, os::unix::fs::MetadataExt, sync::Arc};
 
-use bytes::Bytes;
 use kaibo_container::{
     fmp4,
     segment::{Cut, Init, Sample},
     segmenter::{Config, Resume, Segmenter},
 };
-use kaibo_media::{
-    AudioCodec, AudioTrack, Frame, Item, Run, Span, Timestamp, TrackId, Tracks, UnixMillis, VideoCodec,
-    VideoTrack,
-};
-use kaibo_replay::{
-    Edit, Error, Excerpt, File, Id, Meta, Piece, Recording, Recordings, Segment, Stretch, Wanted,
-};
+use kaibo_media::{Frame, Item, Run, Span, Timestamp, TrackId, UnixMillis};
+use kaibo_replay::{Edit, Error, Excerpt, File, Piece, Recording, Recordings, Segment, Stretch, Wanted};
 use proptest::{prelude::*, test_runner::TestRunner};
 
-fn id(name: &str) -> Id {
-    name.parse().unwrap()
-}
+use crate::scene::{id, meta, tracks};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
@@ -29,26 +19,6 @@ fn at(millis: i64) -> Timestamp {
 
 fn edit(stretches: &[(i64, i64)]) -> Edit {
     Edit::new(stretches.iter().map(|(from, to)| Stretch { from: at(*from), to: at(*to) })).unwrap()
-}
-
-fn tracks() -> Arc<Tracks> {
-    let video = VideoTrack {
-        codec: VideoCodec::H264,
-        config: Bytes::from_static(&[1, 0x64, 0, 0x1F, 0xFF]),
-        width: 1280,
-        height: 720,
-        frame_rate: Some(30.0),
-        codecs: "avc1.64001f".into(),
-    };
-    let audio = AudioTrack {
-        codec: AudioCodec::Aac,
-        config: Bytes::from_static(&[0x12, 0x10]),
-        sample_rate: 44_100,
-        channels: 2,
-        samples_per_frame: 1024,
-        codecs: "mp4a.40.2".into(),
-    };
-    Arc::new(Tracks { video: Some(video), audio: Some(audio) })
 }
 
 /// When picture `number` is due, in RTMP's milliseconds.
@@ -88,9 +58,7 @@ impl Recorded {
         segmenter.push(&Item::Break, &mut cuts);
         let root = tempfile::tempdir().unwrap();
         let recordings = Recordings::new(root.path()).unwrap();
-        let (app, stream) = ("live".into(), "room".into());
-        let meta = Meta { app, stream, started: UnixMillis(1_700_000_000_000), excerpt: None };
-        let mut writer = recordings.create(&id("b-1"), meta).unwrap();
+        let mut writer = recordings.create(&id("b-1"), meta()).unwrap();
         cuts.iter().for_each(|cut: &Cut| writer.write(cut).unwrap());
         writer.finish("stopped", UnixMillis(9)).unwrap();
         Self { _root: root, recordings }
