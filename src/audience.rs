@@ -6,6 +6,7 @@ mod registry;
 
 use std::{
     hash::{BuildHasher, RandomState},
+    ops::Deref,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -84,22 +85,13 @@ impl Audience {
     }
 
     /// A viewer without a connection asks for something; none if its session has too much under way.
-    pub fn visit<'a>(&'a self, phase: Phase, viewer: Viewer<'a>) -> Option<Visit<'a>> {
-        self.enter(phase, viewer, self.clock.now())
+    pub fn visit(&self, phase: Phase, viewer: Viewer<'_>) -> Option<Visit<&Self>> {
+        Visit::begin(self, phase, viewer, self.clock.now())
     }
 
-    fn enter<'a>(&'a self, phase: Phase, viewer: Viewer<'a>, now: Millis) -> Option<Visit<'a>> {
-        let (key, at_once) = match viewer.session {
-            Some(session) if phase == Phase::During => (self.keys.hash_one(session), AT_ONCE),
-            Some(session) => (self.keys.hash_one(session), u32::MAX),
-            None => (self.keys.hash_one(viewer.person), u32::MAX),
-        };
-        let key = match self.state().crowd(phase).enter(key, at_once, now) {
-            Entrance::Counted => Some(key),
-            Entrance::Full => None,
-            Entrance::Crowded => return None,
-        };
-        Some(Visit { audience: self, phase, key, person: viewer.person })
+    /// The same for a request that may go on for as long as it is watched.
+    pub fn stay(self: &Arc<Self>, phase: Phase, viewer: Viewer<'_>) -> Option<Visit<Arc<Self>>> {
+        Visit::begin(self.clone(), phase, viewer, self.clock.now())
     }
 
     /// How many watch through `protocol`, of those that are connected.
@@ -218,31 +210,46 @@ impl Drop for Guest {
 }
 
 /// A request under way: its viewer is there while it waits.
-pub struct Visit<'a> {
-    audience: &'a Audience,
+pub struct Visit<A: Deref<Target = Audience>> {
+    audience: A,
     phase: Phase,
     /// None if the table was full.
     key: Option<u64>,
     person: Person,
 }
 
-impl Visit<'_> {
-    /// It got what it asked for, `bytes` of it.
-    pub fn served(&self, bytes: u64, pace: Pace) {
-        self.served_at(bytes, pace, self.audience.clock.now());
+impl<A: Deref<Target = Audience>> Visit<A> {
+    fn begin(audience: A, phase: Phase, viewer: Viewer<'_>, now: Millis) -> Option<Self> {
+        let (key, at_once) = match viewer.session {
+            Some(session) if phase == Phase::During => (audience.keys.hash_one(session), AT_ONCE),
+            Some(session) => (audience.keys.hash_one(session), u32::MAX),
+            None => (audience.keys.hash_one(viewer.person), u32::MAX),
+        };
+        let entrance = audience.state().crowd(phase).enter(key, at_once, now);
+        let key = match entrance {
+            Entrance::Counted => Some(key),
+            Entrance::Full => None,
+            Entrance::Crowded => return None,
+        };
+        Some(Self { audience, phase, key, person: viewer.person })
     }
 
-    fn served_at(&self, bytes: u64, pace: Pace, now: Millis) {
+    /// It got what it asked for, or some of it: `bytes`.
+    pub fn served(&self, protocol: Protocol, bytes: u64, pace: Pace) {
+        self.served_at(protocol, bytes, pace, self.audience.clock.now());
+    }
+
+    fn served_at(&self, protocol: Protocol, bytes: u64, pace: Pace, now: Millis) {
         let mut state = self.audience.state();
         let is_new = self.key.is_some_and(|key| state.crowd(self.phase).served(key, now, pace));
         if is_new {
             state.note_seen(self.audience.salt.identity(self.person));
         }
-        state.crowd(self.phase).sent(kaibo_audience::Protocol::Hls, bytes, now);
+        state.crowd(self.phase).sent(protocol.into(), bytes, now);
     }
 }
 
-impl Drop for Visit<'_> {
+impl<A: Deref<Target = Audience>> Drop for Visit<A> {
     fn drop(&mut self) {
         if let Some(key) = self.key {
             self.audience.state().crowd(self.phase).exit(key);
@@ -257,6 +264,7 @@ impl From<Protocol> for kaibo_audience::Protocol {
             Protocol::WsFlv => Self::WsFlv,
             Protocol::Rtmp => Self::Rtmp,
             Protocol::Hls | Protocol::Replay => Self::Hls,
+            Protocol::Mp4 => Self::Mp4,
         }
     }
 }

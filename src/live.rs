@@ -401,7 +401,7 @@ impl Live {
     }
 
     /// An HLS viewer asks for something; none if it has too much under way.
-    pub fn visit<'a>(&'a self, viewer: Viewer<'a>) -> Option<Visit<'a>> {
+    pub fn visit(&self, viewer: Viewer<'_>) -> Option<Visit<&Audience>> {
         self.audience.visit(Phase::During, viewer)
     }
 

@@ -29,7 +29,7 @@ use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use serde_json::json;
 
 use crate::{
-    audience::{Guest, Person, Viewer as Asking, Visit},
+    audience::{Audience, Guest, Person, Viewer as Asking, Visit},
     broadcasts::{Handle, Status},
     config::Action,
     gate::{self, Question},
@@ -212,10 +212,15 @@ fn asking<'a>(call: &'a Call, app: &App, query: &'a str) -> Asking<'a> {
 }
 
 /// `response` is what its viewer came for.
-fn served(call: &Call, visit: &Visit<'_>, (protocol, pace): (Protocol, Pace), response: &Response<Body>) {
+fn served(
+    call: &Call,
+    visit: &Visit<&Audience>,
+    (protocol, pace): (Protocol, Pace),
+    response: &Response<Body>,
+) {
     let bytes = hyper::body::Body::size_hint(response.body()).exact().unwrap_or(0);
     call.server.metrics.sent_bytes(protocol).inc_by(bytes);
-    visit.served(bytes, pace);
+    visit.served(protocol, bytes, pace);
 }
 
 /// One connected viewer: counted while it lives, logged when it goes.

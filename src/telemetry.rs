@@ -56,6 +56,8 @@ pub enum Protocol {
     Hls,
     /// The same, after the fact.
     Replay,
+    /// After the fact, as one file. Who watches that is one of those, too.
+    Mp4,
 }
 
 impl EncodeLabelValue for Protocol {
@@ -66,6 +68,7 @@ impl EncodeLabelValue for Protocol {
             Self::Rtmp => "rtmp",
             Self::Hls => "hls",
             Self::Replay => "replay",
+            Self::Mp4 => "mp4",
         })
     }
 }

@@ -63,7 +63,7 @@ struct Phases {
     before: Counts,
     /// Viewers of the broadcast itself.
     during: Counts,
-    /// Viewers of its replay.
+    /// Viewers of its replay, as HLS or as one file, and of what was cut out of it.
     after: Counts,
 }
 
@@ -97,6 +97,8 @@ struct Egress {
     ws_flv: u64,
     rtmp: u64,
     hls: u64,
+    /// Replays, clips and versions as one file.
+    mp4: u64,
 }
 
 /// 120 s of the broadcast, or an hour before its start and of its replay; cut by the clock.
@@ -193,8 +195,8 @@ impl Counts {
 
 impl Egress {
     fn of(sent: &Sent) -> Self {
-        let Sent { flv, ws_flv, rtmp, hls } = *sent;
-        Self { total: sent.total(), flv, ws_flv, rtmp, hls }
+        let Sent { flv, ws_flv, rtmp, hls, mp4 } = *sent;
+        Self { total: sent.total(), flv, ws_flv, rtmp, hls, mp4 }
     }
 }
 

@@ -21,7 +21,16 @@ fn session(name: &str) -> Viewer<'_> {
 }
 
 fn serve(audience: &Audience, viewer: Viewer<'_>, now: Millis) {
-    audience.enter(Phase::During, viewer, now).unwrap().served_at(100, PACE, now);
+    enter(audience, Phase::During, viewer, now).unwrap().served_at(Protocol::Hls, 100, PACE, now);
+}
+
+fn enter<'a>(
+    audience: &'a Audience,
+    phase: Phase,
+    viewer: Viewer<'_>,
+    now: Millis,
+) -> Option<Visit<&'a Audience>> {
+    Visit::begin(audience, phase, viewer, now)
 }
 
 fn count(audience: &Audience, now: Millis) -> usize {
@@ -61,7 +70,7 @@ fn one_address_is_no_crowd_whatever_it_calls_itself() {
 #[test]
 fn a_session_has_a_limit_and_an_address_with_thousands_behind_it_has_none() {
     let (audience, now) = (audience(100), Millis(0));
-    let enter = |phase, viewer| audience.enter(phase, viewer, now);
+    let enter = |phase, viewer| enter(&audience, phase, viewer, now);
     let visits = |phase, viewer| -> Vec<_> { (0..1000).map_while(|_| enter(phase, viewer)).collect() };
     let held = visits(Phase::During, session("session=1"));
     assert_eq!(held.len(), AT_ONCE as usize);
@@ -73,11 +82,31 @@ fn a_session_has_a_limit_and_an_address_with_thousands_behind_it_has_none() {
 }
 
 #[test]
+fn whoever_takes_its_time_over_a_file_is_there_for_all_of_it() {
+    let audience = Arc::new(audience(100));
+    let serve = |visit: &Visit<Arc<Audience>>, second: i64| {
+        visit.served_at(Protocol::Mp4, 50, PACE, Millis(second * 1000));
+    };
+    let visit = Visit::begin(audience.clone(), Phase::During, at("192.0.2.1", "Safari"), Millis(0)).unwrap();
+    assert_eq!(audience.seen(), 0, "it has nothing yet");
+    serve(&visit, 0);
+    // Its player has enough for a minute.
+    assert_eq!(count(&audience, Millis(60_000)), 1);
+    serve(&visit, 60);
+    drop(visit);
+    assert_eq!(count(&audience, Millis(69_999)), 1);
+    assert_eq!(count(&audience, Millis(70_000)), 0);
+    let bucket = audience.buckets(Millis(70_000))[0].1;
+    assert_eq!((bucket.joins, bucket.leaves, bucket.watched_ms), (1, 1, 62_000));
+    assert_eq!((bucket.sent.mp4, bucket.sent.total()), (100, 100));
+}
+
+#[test]
 fn whoever_gets_nothing_is_no_viewer() {
     let audience = audience(100);
     for host in 0..100 {
         let viewer = Viewer { session: None, person: Person::new(IpAddr::from([192, 0, 2, host]), "") };
-        drop(audience.enter(Phase::During, viewer, Millis(0)));
+        drop(enter(&audience, Phase::During, viewer, Millis(0)));
     }
     assert_eq!((count(&audience, Millis(0)), audience.seen()), (0, 0));
     assert!(audience.is_idle());

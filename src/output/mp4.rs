@@ -14,16 +14,20 @@ use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
 };
+use kaibo_audience::{Pace, Phase};
 use kaibo_container::mp4;
 use kaibo_replay::{Edit, Error, Id};
+use prometheus_client::metrics::counter::Counter;
 use tokio::task::JoinHandle;
 
 use super::{keep_private, make_private, replay};
 use crate::{
+    audience::{Audience, Visit},
     http::{Body, Cache, Call, Ranged},
     problem::Problem,
     recorder::{Movie, Next, NoMovie},
     server::Server,
+    telemetry::Protocol,
 };
 
 /// `/replay/BROADCAST.mp4` and `/clip/CLIP.mp4`
@@ -39,7 +43,11 @@ pub async fn replay(call: &Call, file: &str) -> Result<Response<Body>, Problem> 
     let name = format!("{}-{}.mp4", found.stream, found.id);
     let whole = Edit::default();
     let edit = found.replay.excerpt().map_or(&whole, |(_, excerpt)| &excerpt.edit);
-    let mut response = of(call, &found.id, edit, &name).await?;
+    let audience = call.server.audiences.go_on(&call.server, &found.broadcast).await;
+    let visit = audience.and_then(|audience| audience.stay(Phase::After, found.asking(call, call.query())));
+    let bytes = call.server.metrics.sent_bytes(Protocol::Mp4);
+    let taker = Taker { visit, pace: found.pace(), bytes };
+    let mut response = of(call, &found.id, edit, &name, taker).await?;
     keep_private(call, &found.app, &mut response);
     if found.private {
         make_private(&mut response);
@@ -48,7 +56,7 @@ pub async fn replay(call: &Call, file: &str) -> Result<Response<Body>, Problem> 
 }
 
 /// What `edit` shows of the recording `id`, as a file called `name`: letters, digits, `-`, `_` and `.` only.
-pub async fn of(call: &Call, id: &Id, edit: &Edit, name: &str) -> Result<Response<Body>, Problem> {
+async fn of(call: &Call, id: &Id, edit: &Edit, name: &str, taker: Taker) -> Result<Response<Body>, Problem> {
     let movie = call.server.recordings.mp4(id, edit).await.map_err(|error| no_movie(id, &error))?;
     let (server, total) = (call.server.clone(), movie.len());
     let ranged = Ranged {
@@ -59,7 +67,7 @@ pub async fn of(call: &Call, id: &Id, edit: &Edit, name: &str) -> Result<Respons
         modified: movie.modified,
         total,
     };
-    let body = |range| Body::Movie(Download::new(server, movie.clone(), range));
+    let body = |range| Body::Movie(Download::new(server, movie.clone(), range, taker));
     let mut response = ranged.answer(call, Response::new(Body::Empty), body);
     if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")) {
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
@@ -88,6 +96,23 @@ fn no_movie(id: &Id, error: &NoMovie) -> Problem {
     }
 }
 
+/// Who takes a file: a viewer for as long as it takes something.
+struct Taker {
+    /// None where there are too many audiences to be counted.
+    visit: Option<Visit<Arc<Audience>>>,
+    pace: Pace,
+    bytes: Counter,
+}
+
+impl Taker {
+    fn took(&self, bytes: u64) {
+        self.bytes.inc_by(bytes);
+        if let Some(visit) = &self.visit {
+            visit.served(Protocol::Mp4, bytes, self.pace);
+        }
+    }
+}
+
 /// A stretch of a movie on its way to a viewer. While one piece of it is sent, the next one is read, and no more: 1 MiB
 /// for each viewer.
 pub struct Download {
@@ -100,13 +125,14 @@ pub struct Download {
     left: u64,
     ready: VecDeque<Bytes>,
     reading: Option<JoinHandle<Result<Vec<Bytes>, Error>>>,
+    taker: Taker,
 }
 
 impl Download {
-    fn new(server: Arc<Server>, movie: Arc<Movie>, range: Range<u64>) -> Self {
+    fn new(server: Arc<Server>, movie: Arc<Movie>, range: Range<u64>, taker: Taker) -> Self {
         let left = range.end.saturating_sub(range.start);
         let (ready, reading) = (VecDeque::new(), None);
-        Self { server, movie, at: range.start, end: range.end, left, ready, reading }
+        Self { server, movie, at: range.start, end: range.end, left, ready, reading, taker }
     }
 
     /// Bytes that it still has.
@@ -120,6 +146,7 @@ impl Download {
         loop {
             if let Some(bytes) = self.ready.pop_front() {
                 self.left = self.left.saturating_sub(bytes.len() as u64);
+                self.taker.took(bytes.len() as u64);
                 return Poll::Ready(Some(Ok(bytes)));
             }
             if self.server.is_closing() && self.left > 0 {

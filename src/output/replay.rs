@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     access::preview,
+    audience::Viewer,
     broadcasts::Handle,
     gate::Protocol,
     http::{Body, Cache, Call, Content},
@@ -109,19 +110,11 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
     Ok(response)
 }
 
-/// Counts whoever was served `response` of a replay.
+/// Counts whoever was served `response` of a replay, or of what was cut out of one.
 pub(super) async fn count(call: &Call, found: &Found, query: &str, response: &Response<Body>) {
-    // Who watches a clip does not watch the replay.
-    if found.replay.excerpt().is_some() {
-        return;
-    }
     let Some(audience) = call.server.audiences.go_on(&call.server, &found.broadcast).await else { return };
-    // A token is everybody's who has its address.
-    let query = if found.token.is_some() { "" } else { query };
-    let target = Duration::from_secs(found.replay.target_duration().unwrap_or(0).into());
-    let pace = Pace { kept: PRESENCE, target };
-    if let Some(visit) = audience.visit(Phase::After, asking(call, &found.app, query)) {
-        served(call, &visit, (telemetry::Protocol::Replay, pace), response);
+    if let Some(visit) = audience.visit(Phase::After, found.asking(call, query)) {
+        served(call, &visit, (telemetry::Protocol::Replay, found.pace()), response);
     }
 }
 
@@ -156,6 +149,20 @@ pub(super) struct Found {
     pub(super) private: bool,
     /// A query with the token that opens it all the same, without a key.
     pub(super) token: Option<String>,
+}
+
+impl Found {
+    /// As whom its viewer is counted.
+    pub(super) fn asking<'a>(&self, call: &'a Call, query: &'a str) -> Viewer<'a> {
+        // A token is everybody's who has its address.
+        asking(call, &self.app, if self.token.is_some() { "" } else { query })
+    }
+
+    /// How its viewers come and go.
+    pub(super) fn pace(&self) -> Pace {
+        let target = Duration::from_secs(self.replay.target_duration().unwrap_or(0).into());
+        Pace { kept: PRESENCE, target }
+    }
 }
 
 pub(super) async fn find(call: &Call, id: &str) -> Result<Found, Problem> {

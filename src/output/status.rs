@@ -29,6 +29,7 @@ use crate::{
     http::{Body, Cache, Call, Content},
     problem::Problem,
     server::Server,
+    telemetry,
 };
 
 /// How often the stream says something though nothing changed: proxies drop silent connections.
@@ -73,7 +74,7 @@ pub fn note_waiting(call: &Call, broadcast: &Handle) {
     let viewer = asking(call, broadcast.app(), "");
     let pace = Pace { kept: PATIENCE, target: Duration::ZERO };
     if let Some(visit) = broadcast.live().audience().visit(Phase::Before, viewer) {
-        visit.served(0, pace);
+        visit.served(telemetry::Protocol::Hls, 0, pace);
     }
 }
 

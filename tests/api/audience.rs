@@ -204,6 +204,40 @@ fn who_watches_is_counted_over_all_protocols_and_across_restarts() {
     assert_eq!(gone.refusal(), (404, "no_such_broadcast"));
 }
 
+#[test]
+fn whoever_takes_a_file_or_watches_a_clip_is_counted_after_the_broadcast() {
+    let server = Kaibo::start("");
+    let mut encoder = push::ffmpeg(&clip::short(), &server.push_url("room"));
+    encoder.wait();
+    let made = server.wait_for_state("room", "ended", seconds(10));
+    let after = || audience(&server, &made)["phases"]["after"].clone();
+    let file = server.url(&format!("/replay/{}.mp4", made["id"].as_str().unwrap()));
+    wait_until("the file", seconds(5), || http::head(&file).status == 200);
+    assert_eq!((&after()["views"], &after()["egress_bytes"]["total"]), (&json!(0), &json!(0)), "nobody yet");
+
+    let [downloads, plays, cuts] = ["downloads", "plays", "cuts"].map(|name| [("User-Agent", name)]);
+    let whole = http::get(&file, &downloads).body.len() as u64;
+    assert_eq!((&after()["views"], &after()["egress_bytes"]["mp4"]), (&json!(1), &json!(whole)));
+    // A player asks for a piece at a time, and is one viewer.
+    for range in ["bytes=0-999", "bytes=5000-5999", "bytes=1000-1999"] {
+        assert_eq!(http::get(&file, &[plays[0], ("Range", range)]).body.len(), 1000);
+    }
+    assert_eq!((&after()["views"], &after()["egress_bytes"]["mp4"]), (&json!(2), &json!(whole + 3000)));
+
+    let cut = command(&server, &made, "clips", json!({ "from_ms": 500, "to_ms": 1500 })).ok();
+    let [list, film] = ["hls", "mp4"].map(|form| cut["urls"][form].as_str().unwrap().to_owned());
+    let (list, film) = (http::get(&list, &cuts).body.len(), http::get(&film, &cuts).body.len());
+    let seen = after();
+    assert_eq!((&seen["views"], &seen["peak"]["viewers"]), (&json!(3), &json!(3)), "{seen}");
+    let egress = &seen["egress_bytes"];
+    assert_eq!((&egress["hls"], &egress["mp4"]), (&json!(list), &json!(whole + 3000 + film as u64)));
+    assert_eq!(audience(&server, &made)["phases"]["during"]["views"], 0);
+    let metrics = server.metrics();
+    assert!(metrics.contains("kaibo_viewers{protocol=\"replay\"} 3\n"), "{metrics}");
+    let sent = format!("kaibo_sent_bytes_total{{protocol=\"mp4\"}} {}\n", egress["mp4"]);
+    assert!(metrics.contains(&sent), "{sent}: {metrics}");
+}
+
 fn reads_as_a_table(server: &Kaibo, made: &Value, title: &str) {
     let seen = audience(server, made);
     let reply = table(server, made, "", "text/csv");

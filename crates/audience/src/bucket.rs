@@ -12,7 +12,7 @@ pub enum Phase {
     Before,
     /// The broadcast itself, also a little behind or after its end.
     During,
-    /// Its replay.
+    /// Its replay, and what was cut out of it.
     After,
 }
 
@@ -72,6 +72,8 @@ pub enum Protocol {
     Rtmp,
     /// HLS in every form, live or as a replay.
     Hls,
+    /// A replay, or what was cut out of one, as one file.
+    Mp4,
 }
 
 /// Bytes that were handed to viewers' sockets.
@@ -86,6 +88,8 @@ pub struct Sent {
     pub rtmp: u64,
     /// By HLS: playlists and media.
     pub hls: u64,
+    /// As MP4 files.
+    pub mp4: u64,
 }
 
 impl Sent {
@@ -96,13 +100,14 @@ impl Sent {
             Protocol::WsFlv => &mut self.ws_flv,
             Protocol::Rtmp => &mut self.rtmp,
             Protocol::Hls => &mut self.hls,
+            Protocol::Mp4 => &mut self.mp4,
         };
         *sent = sent.saturating_add(bytes);
     }
 
     /// All of them.
     pub fn total(&self) -> u64 {
-        [self.flv, self.ws_flv, self.rtmp, self.hls].into_iter().fold(0, u64::saturating_add)
+        [self.flv, self.ws_flv, self.rtmp, self.hls, self.mp4].into_iter().fold(0, u64::saturating_add)
     }
 }
 
@@ -112,6 +117,7 @@ impl AddAssign for Sent {
         self.add(Protocol::WsFlv, other.ws_flv);
         self.add(Protocol::Rtmp, other.rtmp);
         self.add(Protocol::Hls, other.hls);
+        self.add(Protocol::Mp4, other.mp4);
     }
 }
 

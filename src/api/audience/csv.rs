@@ -5,7 +5,7 @@ use super::{Audience, Counts, Egress, Slot};
 /// Tells Excel that it is UTF-8; it takes everything else for the code page of its country.
 const BOM: char = '\u{FEFF}';
 
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "row",
     "phase",
     "at",
@@ -23,6 +23,7 @@ const COLUMNS: [&str; 18] = [
     "egress_ws_flv",
     "egress_rtmp",
     "egress_hls",
+    "egress_mp4",
     "title",
 ];
 
@@ -49,10 +50,10 @@ pub fn table(audience: &Audience) -> String {
     table
 }
 
-fn sums([row, phase, at, viewers]: [String; 4], counts: &Counts, title: &str) -> [String; 18] {
+fn sums([row, phase, at, viewers]: [String; 4], counts: &Counts, title: &str) -> [String; 19] {
     let (none, peak) = (String::new, counts.peak.as_ref());
     let (most, peak_at) = peak.map(|peak| (peak.viewers, peak.at.clone())).unwrap_or_default();
-    let [total, flv, ws_flv, rtmp, hls] = egress(&counts.egress_bytes);
+    let [total, flv, ws_flv, rtmp, hls, mp4] = egress(&counts.egress_bytes);
     [
         row,
         phase,
@@ -71,13 +72,14 @@ fn sums([row, phase, at, viewers]: [String; 4], counts: &Counts, title: &str) ->
         ws_flv,
         rtmp,
         hls,
+        mp4,
         title.into(),
     ]
 }
 
-fn bucket(slot: &Slot, title: &str) -> [String; 18] {
+fn bucket(slot: &Slot, title: &str) -> [String; 19] {
     let none = String::new;
-    let [total, flv, ws_flv, rtmp, hls] = egress(&slot.egress_bytes);
+    let [total, flv, ws_flv, rtmp, hls, mp4] = egress(&slot.egress_bytes);
     [
         "bucket".into(),
         slot.phase.into(),
@@ -96,15 +98,16 @@ fn bucket(slot: &Slot, title: &str) -> [String; 18] {
         ws_flv,
         rtmp,
         hls,
+        mp4,
         title.into(),
     ]
 }
 
-fn egress(Egress { total, flv, ws_flv, rtmp, hls }: &Egress) -> [String; 5] {
-    [total, flv, ws_flv, rtmp, hls].map(u64::to_string)
+fn egress(Egress { total, flv, ws_flv, rtmp, hls, mp4 }: &Egress) -> [String; 6] {
+    [total, flv, ws_flv, rtmp, hls, mp4].map(u64::to_string)
 }
 
-fn line(table: &mut String, fields: [String; 18]) {
+fn line(table: &mut String, fields: [String; 19]) {
     *table += &fields.join(",");
     *table += "\r\n";
 }
