@@ -16,7 +16,7 @@ use tokio::{sync::watch, time::timeout};
 
 pub use self::{
     cut::{Cut, Passage},
-    object::{ClipObject, State, VersionObject, clip_object},
+    object::{ClipObject, State, VersionObject},
 };
 use crate::{broadcasts::Privacy, recorder::Replay, server::Server};
 

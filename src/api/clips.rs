@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     broadcasts::Status,
-    clips::{self, ClipObject, CreateError, Cut, DeleteError, Passage, State as ClipState, clip_object},
+    clips::{self, ClipObject, CreateError, Cut, DeleteError, Passage, State as ClipState},
     problem::Problem,
     server::Server,
 };
@@ -181,7 +181,7 @@ pub async fn list(
         limit: which.limit.0,
     };
     let at = server.public_addresses();
-    Ok(Json(page(&server, filter, |clip| clip_object(clip, &at)).await?))
+    Ok(Json(page(&server, filter, |clip| ClipObject::new(clip, &at)).await?))
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -220,7 +220,7 @@ pub async fn list_of_broadcast(
 ) -> Result<Json<Page<ClipObject>>, Problem> {
     let at = server.public_addresses();
     let filter = part.of(id, ClipKind::Clip)?;
-    Ok(Json(page(&server, filter, |clip| clip_object(clip, &at)).await?))
+    Ok(Json(page(&server, filter, |clip| ClipObject::new(clip, &at)).await?))
 }
 
 /// One clip.
@@ -338,7 +338,7 @@ pub fn refused(error: CreateError) -> Problem {
 }
 
 fn shown(server: &Server, clip: &Clip) -> Json<ClipObject> {
-    Json(clip_object(clip, &server.public_addresses()))
+    Json(ClipObject::new(clip, &server.public_addresses()))
 }
 
 fn missing(kind: ClipKind) -> Problem {

@@ -8,7 +8,7 @@ use kaibo_replay::{Error, Id, Recording, Segment};
 use kaibo_store::{Clip, ClipKind, Error as StoreError};
 use tokio::{sync::watch, time::sleep};
 
-use super::{Cut, State, clip_object, end};
+use super::{ClipObject, Cut, State, end};
 use crate::{
     notices,
     recorder::{Replay, timeline},
@@ -124,7 +124,7 @@ async fn ready(server: &Arc<Server>, clip: Clip, cut: &Cut, of: &Id, made: &Reco
     let told = match clip.kind {
         ClipKind::Clip => {
             let status = server.broadcasts.status(server, &clip.broadcast).await?;
-            let object = serde_json::json!(clip_object(&clip, &server.public_addresses()));
+            let object = serde_json::json!(ClipObject::new(&clip, &server.public_addresses()));
             Some(notices::clip_ready(server, status.as_deref(), &clip, object, server.clock.now()))
         }
         ClipKind::Version => None,

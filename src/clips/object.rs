@@ -40,6 +40,26 @@ impl State {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Clip)]
 pub struct ClipObject {
+    #[serde(flatten)]
+    film: FilmObject,
+    #[serde(flatten)]
+    passage: PassageObject,
+}
+
+/// An edited version of a replay.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Version)]
+pub struct VersionObject {
+    #[serde(flatten)]
+    film: FilmObject,
+    /// What is left.
+    stretches: Vec<PassageObject>,
+}
+
+/// What was cut out of a broadcast.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Film)]
+struct FilmObject {
     #[schema(value_type = String)]
     id: BroadcastId,
     /// That it was cut out of.
@@ -50,14 +70,13 @@ pub struct ClipObject {
     #[schema(value_type = String, example = "room1")]
     stream: Stream,
     title: String,
-    /// `recording` (until `stop`), `waiting` (for its last segment), `ready`, or `failed`: nothing of it was recorded.
+    /// `recording` (a clip until `stop`), `waiting` (for its last segment), `ready`, or `failed`: nothing of it was
+    /// recorded, or is left.
     state: String,
     /// Whoever has its address may watch it; otherwise it takes a preview token of the broadcast.
     public: bool,
-    /// It begins with just this picture, rather than with the keyframe before it.
+    /// It begins with just this picture, rather than with the keyframe before it; so does each stretch of a version.
     precise: bool,
-    #[serde(flatten)]
-    passage: PassageObject,
     /// Without what filled the time while the publisher was away.
     duration_ms: Option<i64>,
     /// None until it is ready.
@@ -66,34 +85,22 @@ pub struct ClipObject {
     created_at: String,
 }
 
-/// An edited version of a replay.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Version)]
-pub struct VersionObject {
-    #[schema(value_type = String)]
-    id: BroadcastId,
-    /// Whose replay it is a version of.
-    #[schema(value_type = String)]
-    broadcast: BroadcastId,
-    #[schema(value_type = String, example = "live")]
-    app: App,
-    #[schema(value_type = String, example = "room1")]
-    stream: Stream,
-    title: String,
-    /// `waiting`, `ready`, or `failed`: nothing is left of it.
-    state: String,
-    /// Whoever has its address may watch it; otherwise it takes a preview token of the broadcast.
-    public: bool,
-    /// Stretches begin with just this picture, rather than with the keyframe before it.
-    precise: bool,
-    /// What is left.
-    stretches: Vec<PassageObject>,
-    /// Without what filled the time while the publisher was away.
-    duration_ms: Option<i64>,
-    /// None until it is ready.
-    urls: Option<Urls>,
-    #[schema(format = DateTime)]
-    created_at: String,
+impl FilmObject {
+    fn of(clip: &Clip, cut: &Cut, at: &Addresses) -> Self {
+        Self {
+            id: clip.id.clone(),
+            broadcast: clip.broadcast.clone(),
+            app: clip.app.clone(),
+            stream: clip.stream.clone(),
+            title: clip.title.clone(),
+            state: clip.state.clone(),
+            public: clip.public,
+            precise: cut.precise,
+            duration_ms: cut.duration_ms,
+            urls: urls(clip, at),
+            created_at: rfc3339(clip.created_at),
+        }
+    }
 }
 
 /// A stretch of a broadcast.
@@ -137,41 +144,18 @@ fn urls(clip: &Clip, at: &Addresses) -> Option<Urls> {
     ready.then(|| Urls { hls: url("m3u8"), mp4: url("mp4") })
 }
 
-/// `clip` as a clip.
-pub fn clip_object(clip: &Clip, at: &Addresses) -> ClipObject {
-    let Cut { passages, precise, duration_ms } = Cut::of(clip);
-    ClipObject {
-        id: clip.id.clone(),
-        broadcast: clip.broadcast.clone(),
-        app: clip.app.clone(),
-        stream: clip.stream.clone(),
-        title: clip.title.clone(),
-        state: clip.state.clone(),
-        public: clip.public,
-        precise,
-        passage: passages.first().copied().unwrap_or_default().into(),
-        duration_ms,
-        urls: urls(clip, at),
-        created_at: rfc3339(clip.created_at),
+impl ClipObject {
+    pub fn new(clip: &Clip, at: &Addresses) -> Self {
+        let cut = Cut::of(clip);
+        let passage = cut.passages.first().copied().unwrap_or_default().into();
+        Self { film: FilmObject::of(clip, &cut, at), passage }
     }
 }
 
 impl VersionObject {
     pub fn new(clip: &Clip, at: &Addresses) -> Self {
-        let Cut { passages, precise, duration_ms } = Cut::of(clip);
-        Self {
-            id: clip.id.clone(),
-            broadcast: clip.broadcast.clone(),
-            app: clip.app.clone(),
-            stream: clip.stream.clone(),
-            title: clip.title.clone(),
-            state: clip.state.clone(),
-            public: clip.public,
-            precise,
-            stretches: passages.into_iter().map(Into::into).collect(),
-            duration_ms,
-            urls: urls(clip, at),
-            created_at: rfc3339(clip.created_at),
-        }
+        let cut = Cut::of(clip);
+        let film = FilmObject::of(clip, &cut, at);
+        Self { film, stretches: cut.passages.into_iter().map(Into::into).collect() }
     }
 }
