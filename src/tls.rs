@@ -151,6 +151,34 @@ impl Acceptor {
     }
 }
 
+/// What a server of the tests answers as `localhost` with, by an authority of their own ([`testdata::authority`]).
+#[cfg(test)]
+pub mod testdata {
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+
+    use super::*;
+
+    /// Those who trust this authority alone.
+    pub fn authority() -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(include_bytes!("hooks/testdata/authority.der").as_slice())).unwrap();
+        roots
+    }
+
+    /// A server that is `localhost`.
+    pub fn acceptor() -> TlsAcceptor {
+        let certificate = CertificateDer::from(include_bytes!("hooks/testdata/localhost.der").as_slice());
+        let key = PrivatePkcs8KeyDer::from(include_bytes!("hooks/testdata/localhost.key.der").as_slice());
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key.into())
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, path::PathBuf, process::Command};

@@ -170,24 +170,12 @@ mod tests {
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
-    use tokio_rustls::{
-        TlsAcceptor,
-        rustls::{
-            RootCertStore, ServerConfig,
-            crypto::ring,
-            pki_types::{CertificateDer, PrivatePkcs8KeyDer},
-        },
-    };
 
     use super::*;
-    use crate::tls;
+    use crate::tls::{self, testdata};
 
     fn connector() -> Connector {
-        let mut roots = RootCertStore::empty();
-        roots
-            .add(CertificateDer::from(include_bytes!("../hooks/testdata/authority.der").as_slice()))
-            .unwrap();
-        Connector::new(tls::connector(roots).unwrap())
+        Connector::new(tls::connector(testdata::authority()).unwrap())
     }
 
     async fn put(connector: &Connector, url: &str) -> String {
@@ -196,6 +184,14 @@ mod tests {
         let response = connector.call(request).await.unwrap();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         String::from_utf8(bytes.into()).unwrap()
+    }
+
+    /// Waits until the connection has been taken back, or was seen closed.
+    async fn is_back(connector: &Connector) {
+        // It is held by whoever waits for that.
+        while Arc::strong_count(&connector.idle) > 1 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Answers `each` requests on every connection with the connection's number, then closes it; the port.
@@ -236,22 +232,13 @@ mod tests {
         let (connector, url) = (connector(), format!("http://localhost:{port}/media/1.m4s?x=y"));
         for expected in ["1", "1", "2", "2", "3"] {
             assert_eq!(put(&connector, &url).await, expected);
-            // Until the connection has been taken back, or seen closed.
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            is_back(&connector).await;
         }
     }
 
     #[tokio::test]
     async fn a_store_is_known_by_its_certificate() {
-        let certificate = CertificateDer::from(include_bytes!("../hooks/testdata/localhost.der").as_slice());
-        let key = PrivatePkcs8KeyDer::from(include_bytes!("../hooks/testdata/localhost.key.der").as_slice());
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key.into())
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = testdata::acceptor();
         let port = store(9, move |stream| {
             let acceptor = acceptor.clone();
             async move { acceptor.accept(stream).await.ok() }

@@ -175,22 +175,13 @@ fn retry_after(response: &Response<Incoming>) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
     };
-    use tokio_rustls::{
-        TlsAcceptor,
-        rustls::{
-            ServerConfig,
-            crypto::ring,
-            pki_types::{CertificateDer, PrivatePkcs8KeyDer},
-        },
-    };
 
     use super::*;
+    use crate::tls::testdata;
 
     /// Sends to somebody who answers `head`, and `body` for as long as it is taken.
     async fn ask(head: &'static str, body: &'static [u8]) -> Result<Answer, Error> {
@@ -273,15 +264,7 @@ mod tests {
 
     /// A receiver whose certificate is for `localhost`, from an authority of the tests' own.
     async fn https() -> u16 {
-        let certificate = CertificateDer::from(include_bytes!("testdata/localhost.der").as_slice());
-        let key = PrivatePkcs8KeyDer::from(include_bytes!("testdata/localhost.key.der").as_slice());
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate], key.into())
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = testdata::acceptor();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
@@ -299,9 +282,7 @@ mod tests {
 
     #[tokio::test]
     async fn https_receivers_are_known_by_their_certificates() {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(include_bytes!("testdata/authority.der").as_slice())).unwrap();
-        let trusting = Client::trusting(roots).unwrap();
+        let trusting = Client::trusting(testdata::authority()).unwrap();
         let answer = send_by(&trusting, &format!("https://localhost:{}/", https().await), true).await;
         assert_eq!(answer.unwrap(), status(204));
         let answer = send_by(&trusting, &format!("https://127.0.0.1:{}/", https().await), true).await;
