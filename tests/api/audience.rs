@@ -127,7 +127,7 @@ fn who_watches_is_counted_over_all_protocols_and_across_restarts() {
     wait_until("the RTMP player watches", seconds(5), || connected("rtmp"));
     let rtmp = Instant::now();
 
-    // Requests for three seconds, as players make them.
+    // Requests for three seconds, as players make them: what is counted is the real time between them.
     let list = hls::media_playlist(&server, "/live/room.m3u8");
     let (hls, mut sent) = (Instant::now(), 0);
     let mut watched = 0.0;
@@ -145,7 +145,7 @@ fn who_watches_is_counted_over_all_protocols_and_across_restarts() {
     wait_until("they are gone", seconds(5), || {
         sum(&audience(&server, &made), "during", "leaves") == 2.0 && !connected("rtmp") && !connected("flv")
     });
-    // What was asked for last is watched for a target duration.
+    // What was asked for last is watched for a target duration: that has to pass, and nothing tells of it.
     sleep(Duration::from_secs_f64((watched + 2.0 - hls.elapsed().as_secs_f64()).max(0.0)));
     let seen = audience(&server, &made);
     let during = &seen["phases"]["during"];

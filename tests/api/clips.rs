@@ -1,13 +1,13 @@
 //! Clips and edited versions, cut out while a broadcast lasts and afterwards.
 
-use std::{process::Command, time::Duration};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::{
     backend::{Answer, at, call, command},
     events::listen,
-    support::{Kaibo, clip, hls, hls_checker::Checker, http, probe, push, seconds, wait_for},
+    support::{Kaibo, clip, flv, hls, hls_checker::Checker, http, probe, push, seconds, wait_for},
 };
 
 /// A frame of the clips that are pushed, in seconds.
@@ -182,6 +182,7 @@ fn a_clip_plays_while_its_broadcast_goes_on() {
     let end = ms(&recorded["duration_ms"]);
 
     // Its end is in the segment that is being recorded.
+    flv::Viewer::open(&server, "room").wait_for_time(u32::try_from(end).unwrap() + 100);
     let made = cut(&server, &live, json!({ "from_ms": 500, "to_ms": end + 100 }));
     assert_plays(&hls(&made), end - 400);
     assert_file_plays(&made, end - 400, 1);
@@ -232,7 +233,8 @@ fn what_is_marked_live_outlives_a_kill_and_ends_with_its_broadcast() {
     };
     let (stopped, left) = (start(&server, "A cup"), start(&server, "A spoon"));
     let from = ms(&stopped["from_ms"]);
-    std::thread::sleep(Duration::from_millis(1500));
+    // So that there is something between the mark and the kill.
+    flv::Viewer::open(&server, "room").wait_for_time(u32::try_from(from).unwrap() + 1500);
     server.kill9();
     drop(encoder);
     server.restart();

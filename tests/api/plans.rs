@@ -168,7 +168,8 @@ fn a_broadcast_that_left_no_replay_is_forgotten_after_the_time_that_replays_are_
     command(&server, &over, "stop", Value::Null).ok();
     let waiting = create(&server, json!({ "stream": "waiting" }));
     assert!(server.terminate().success());
-    // A server looks at its start, and then every 30 s.
+    // The second for which replays are kept. It passes while the server is away: one looks at its start, and then every
+    // 30 s.
     std::thread::sleep(seconds(1));
     server.restart();
     wait_until("it is forgotten", seconds(5), || server.broadcasts("over").is_empty());

@@ -133,7 +133,8 @@ fn a_viewer_who_is_behind_reads_to_the_end() {
     let mut viewer = TcpStream::connect(&server.at.http).unwrap();
     viewer.set_read_timeout(Some(seconds(5))).unwrap();
     viewer.write_all(b"GET /live/room.flv HTTP/1.1\r\nHost: h\r\n\r\n").unwrap();
-    // It reads nothing for longer than the kernel has room for.
+    // It reads nothing for longer than the kernel has room for: in four seconds come 4 MB. Nothing tells that a socket is
+    // full.
     sleep(seconds(4));
     server.ask_to_stop();
     wait_until("it stops", seconds(5), || {

@@ -143,6 +143,7 @@ fn a_bucket_that_is_away_costs_nothing_even_if_the_server_is_killed() {
     // Whoever watches sees nothing of it.
     let viewer = flv::Viewer::open(&server, "room");
     wait_for("a first picture", seconds(5), || viewer.newest_picture());
+    // Ten seconds of an outage, looked at picture by picture.
     let (begin, mut before, mut newest, mut stall) = (Instant::now(), Instant::now(), 0, seconds(0));
     while begin.elapsed() < seconds(10) {
         let picture = viewer.newest_picture().unwrap();
