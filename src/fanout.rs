@@ -2,10 +2,11 @@
 //! something new, and writes to each all that it has not got yet.
 //!
 //! A core with time to spare so writes every frame as it comes. One that is busy is still writing the last frames when
-//! the next come, and they go out together in its next pass: fewer and larger writes, the more so the busier it is.
+//! the next come, and they go out together in its next round: fewer and larger writes, the more so the busier it is.
 //! A viewer costs its socket, a place in a ring and no task; a stream wakes a shard, not each of its viewers.
 
 mod carriage;
+mod pace;
 mod shard;
 mod viewer;
 

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     mem,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -15,10 +16,13 @@ use kaibo_hub::{Ring, Watch};
 use tokio::{
     sync::Notify,
     task::yield_now,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep},
 };
 
-use super::viewer::{Room, Viewer, Visit};
+use super::{
+    pace::Pace,
+    viewer::{Room, Viewer, Visit},
+};
 use crate::packager::Shared;
 
 /// Viewers who are visited before others on this core have their turn: publishers above all. Some 5 µs each.
@@ -32,6 +36,7 @@ const TICK: Duration = Duration::from_secs(5);
 pub struct Shard {
     inbox: Mutex<Inbox>,
     news: Notify,
+    arrivals: Notify,
     viewers: AtomicUsize,
 }
 
@@ -53,7 +58,7 @@ impl Shard {
     pub fn take(&self, viewer: Viewer) {
         self.viewers.fetch_add(1, Ordering::Relaxed);
         self.inbox().newcomers.push(viewer);
-        self.news.notify_one();
+        self.arrivals.notify_one();
     }
 
     /// Nobody is here any more.
@@ -135,6 +140,8 @@ struct Audiences {
     by_number: HashMap<u64, Audience>,
     numbers: HashMap<Ring<Shared>, u64>,
     last: u64,
+    /// Those that this round has yet to come to.
+    round: VecDeque<u64>,
     room: Room,
 }
 
@@ -145,21 +152,26 @@ pub async fn run(shard: Arc<Shard>) {
         by_number: HashMap::new(),
         numbers: HashMap::new(),
         last: 0,
+        round: VecDeque::new(),
         room: Room::default(),
     };
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut pace = Pace::new(Instant::now());
     loop {
         tokio::select! {
             () = shard.news.notified() => {}
+            () = shard.arrivals.notified() => {}
             _ = ticks.tick() => audiences.ring_all(),
         }
+        pace.begin(Instant::now());
+        audiences.begin_round();
         let mut under_way = None;
         loop {
             let mut left = IN_A_ROW;
             let now = Instant::now();
+            audiences.admit(now);
             while left > 0 {
-                audiences.admit(now);
                 let Some(number) = under_way.take().or_else(|| audiences.next()) else { break };
                 if !audiences.go_on(number, now, &mut left) {
                     under_way = Some(number);
@@ -169,6 +181,10 @@ pub async fn run(shard: Arc<Shard>) {
                 break;
             }
             yield_now().await;
+        }
+        let rest = pace.end(Instant::now());
+        if !rest.is_zero() {
+            audiences.rest(rest).await;
         }
     }
 }
@@ -200,10 +216,27 @@ impl Audiences {
         }
     }
 
+    /// Waits, and lets in who comes meanwhile.
+    async fn rest(&mut self, rest: Duration) {
+        let shard = self.shard.clone();
+        let mut over = pin!(sleep(rest));
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                () = shard.arrivals.notified() => self.admit(Instant::now()),
+            }
+        }
+    }
+
+    /// A round is of those audiences that have something to do now; in the meantime more may gather for the next.
+    fn begin_round(&mut self) {
+        mem::swap(&mut self.round, &mut self.shard.inbox().ready);
+    }
+
     /// The audience that waits longest, at the beginning of its pass.
     fn next(&mut self) -> Option<u64> {
         loop {
-            let number = self.shard.inbox().ready.pop_front()?;
+            let number = self.round.pop_front()?;
             if let Some(audience) = self.by_number.get_mut(&number) {
                 audience.begin_pass();
                 return Some(number);
