@@ -99,9 +99,7 @@ fn shown_pictures(source: &str) -> usize {
 /// A broadcast whose publisher was away for a while, over: two stretches and a held one.
 fn interrupted(server: &Kaibo) -> (Value, Vec<Value>) {
     let url = server.push_url("room");
-    let encoder = push::ffmpeg(&clip::long(), &url);
-    server.wait_for_state("room", "live", seconds(10));
-    hls::Viewer::open(server, "/live/room.m3u8").wait_for_segment(2);
+    let (encoder, _) = hls::on_air(server, &url);
     encoder.kill9();
     server.wait_for_state("room", "interrupted", seconds(2));
     push::ffmpeg(&clip::short(), &url).wait();
@@ -174,9 +172,8 @@ fn a_clip_across_an_interruption_is_exact_and_outlives_its_replay() {
 #[test]
 fn a_clip_plays_while_its_broadcast_goes_on() {
     let server = Kaibo::start("");
-    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
-    let live = server.wait_for_state("room", "live", seconds(10));
-    hls::Viewer::open(&server, "/live/room.m3u8").wait_for_segment(2);
+    let (encoder, _) = hls::on_air(&server, &server.push_url("room"));
+    let live = server.broadcast("room");
     let recorded = timeline(&server, &live);
     let [recorded] = &recorded[..] else { panic!("{recorded:?}") };
     let end = ms(&recorded["duration_ms"]);
@@ -222,9 +219,8 @@ fn a_clip_plays_while_its_broadcast_goes_on() {
 #[test]
 fn what_is_marked_live_outlives_a_kill_and_ends_with_its_broadcast() {
     let mut server = Kaibo::start("hls.segment = \"1s\"");
-    let encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
-    let live = server.wait_for_state("room", "live", seconds(10));
-    hls::Viewer::open(&server, "/live/room.m3u8").wait_for_segment(2);
+    let (encoder, _) = hls::on_air(&server, &server.push_url("room"));
+    let live = server.broadcast("room");
     let start = |server: &Kaibo, title: &str| {
         let marked = command(server, &live, "clips/start", json!({ "title": title }));
         assert_eq!(marked.status, 201, "{}", marked.body);

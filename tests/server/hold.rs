@@ -119,10 +119,7 @@ fn sound_alone_goes_on_in_silence() {
 fn no_hole_is_in_the_sound_where_the_encoder_is_back() {
     const FRAME: f64 = 1024.0 / 44_100.0;
     let server = Kaibo::start(CONFIG);
-    let mut encoder = push::ffmpeg(&clip::long(), &server.push_url("room"));
-    server.wait_for_state("room", "live", seconds(10));
-    let fmp4 = hls::Viewer::open(&server, "/live/room.m3u8");
-    fmp4.wait_for_segment(2);
+    let (mut encoder, fmp4) = hls::on_air(&server, &server.push_url("room"));
     // In browsers a hole of more than a frame costs all pictures up to the next keyframe.
     for clip in [clip::long(), clip::late_sound()] {
         encoder.kill9();

@@ -134,10 +134,7 @@ fn a_replay_can_be_had_as_one_file_in_any_ranges() {
 fn a_file_goes_over_an_interruption_with_another_size_of_the_picture() {
     let server = Kaibo::start("");
     let url = server.push_url("room");
-    let encoder = push::ffmpeg(&clip::long(), &url);
-    server.wait_for_state("room", "live", seconds(10));
-    let live = hls::Viewer::open(&server, "/live/room.m3u8");
-    live.wait_for_segment(2);
+    let (encoder, live) = hls::on_air(&server, &url);
     // Until it is over there is none.
     let mp4 = server.broadcast("room")["replay"]["hls"].as_str().unwrap().replace(".m3u8", ".mp4");
     let refused = http::get(&mp4, &[]);

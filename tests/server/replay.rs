@@ -5,7 +5,7 @@ use crate::{
     support::{
         Kaibo, clip, hls,
         hls_checker::{Checker, Playlist},
-        http, probe, push, seconds, wait_for,
+        http, probe, push, seconds, wait_for, wait_until,
     },
 };
 
@@ -25,10 +25,7 @@ fn final_replay(broadcast: &serde_json::Value) -> (String, Playlist) {
 fn the_replay_holds_both_sides_of_an_interruption() {
     let server = Kaibo::start("");
     let url = server.push_url("room");
-    let encoder = push::ffmpeg(&clip::long(), &url);
-    server.wait_for_state("room", "live", seconds(10));
-    let live = hls::Viewer::open(&server, "/live/room.m3u8");
-    live.wait_for_segment(2);
+    let (encoder, live) = hls::on_air(&server, &url);
     encoder.kill9();
     server.wait_for_state("room", "interrupted", seconds(2));
     let mut encoder = push::ffmpeg(&clip::short(), &url);
@@ -110,6 +107,7 @@ fn a_recording_that_can_not_begin_begins_as_soon_as_it_can() {
         known.is_object().then_some(known)
     });
     assert_eq!(known["status"], "recording");
+    wait_until("what was kept for it", seconds(3), || http::get(&replay, &[]).status == 200);
     encoder.quit();
     let ended = server.wait_for_state("room", "ended", seconds(5));
     let (_, playlist) = final_replay(&ended);

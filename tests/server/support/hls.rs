@@ -11,9 +11,11 @@ use std::{
 };
 
 use super::{
-    Kaibo,
+    Kaibo, clip,
     hls_checker::{Checker, Playlist, Segment},
-    http, seconds, wait_for,
+    http,
+    push::{self, Pusher},
+    seconds, wait_for,
 };
 
 /// How often the playlist is reloaded: often enough to see every version of it.
@@ -40,6 +42,15 @@ pub struct Seen {
     /// How many delta updates left something out.
     pub deltas: usize,
     fault: Option<String>,
+}
+
+/// An encoder that is on air as `live/room` by `url`, and a viewer who has seen two segments of it.
+pub fn on_air(server: &Kaibo, url: &str) -> (Pusher, Viewer) {
+    let encoder = push::ffmpeg(&clip::long(), url);
+    server.wait_for_state("room", "live", seconds(10));
+    let viewer = Viewer::open(server, "/live/room.m3u8");
+    viewer.wait_for_segment(2);
+    (encoder, viewer)
 }
 
 /// The media playlist that `/live/STREAM.m3u8` or `/live/STREAM/ts.m3u8` leads to.
