@@ -9,7 +9,8 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use kaibo_hub::Ring;
-use tokio::{net::TcpStream, time::Instant};
+use socket2::SockRef;
+use tokio::{io::Interest, net::TcpStream, time::Instant};
 
 use super::carriage::Carriage;
 use crate::{
@@ -163,7 +164,10 @@ fn write(tcp: &TcpStream, blocks: &mut VecDeque<Bytes>) -> io::Result<bool> {
             *slice = IoSlice::new(bytes);
             count += 1;
         }
-        let mut written = match tcp.try_write_vectored(slices.get(..count).unwrap_or_default()) {
+        let slices = slices.get(..count).unwrap_or_default();
+        // One `sendmsg`: `writev` goes through the file system's layers first.
+        let send = || SockRef::from(tcp).send_vectored(slices);
+        let mut written = match tcp.try_io(Interest::WRITABLE, send) {
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
             Err(error) => return Err(error),
