@@ -35,9 +35,11 @@ def wrk(server, url, of):
     cpu = cpu_s(server.pid) - before
     requests, seconds = re.search(r"(\d+) requests in ([\d.]+)s", done).groups()
     size = len(get(url))
-    found = {"requests_per_s": int(requests) / float(seconds), "bytes": size, "cpu_s": cpu, "busy": cpu / float(seconds),
-             "gb_per_s": int(requests) * size / float(seconds) / 1e9, "gb_per_cpu_s": int(requests) * size / cpu / 1e9,
-             "requests_per_cpu_s": int(requests) / cpu}
+    requests, seconds = int(requests), float(seconds)
+    found = {
+        "bytes": size, "cpu_s": cpu, "busy": cpu / seconds, "requests_per_s": requests / seconds,
+        "requests_per_cpu_s": requests / cpu, "gb_per_s": requests * size / seconds / 1e9,
+        "gb_per_cpu_s": requests * size / cpu / 1e9}
     if wrong := re.findall(r"Non-2xx or 3xx responses: \d+|Socket errors.*", done):
         rig.complaints.append(f"{of}: {wrong[0]}")
     return rig.keep(of, found)
@@ -61,7 +63,8 @@ def run():
         with rig.kaibo(record=True, HLS__SEGMENT="4s") as server, rig.pushing(server, settle=15):
             (playlist, *_) = lists(f"http://{server.http}/live/0.m3u8")
             broadcast = next(pathlib.Path(server.folder, "media").iterdir()).name
-            segments = {"live": lists(playlist)[-1], "replay": lists(f"http://{server.http}/replay/{broadcast}.m3u8")[0]}
+            replay = lists(f"http://{server.http}/replay/{broadcast}.m3u8")
+            segments = {"live": lists(playlist)[-1], "replay": replay[0]}
             bytes_of = {name: get(url) for name, url in segments.items()}
             list_bytes = get(playlist)
             for name, url in segments.items():
@@ -87,6 +90,8 @@ def run():
             return (f"{median(r[key] for r in results):.{digits}f} (at {median(r[rate] for r in results):.{digits}f}/s, "
                     f"core {100 * median(r['busy'] for r in results):.0f} %)")
 
-        of = f"HLS segment of {size / 1e6:.2f} MB, {name}" if name != "playlist" else f"HLS playlist of {size} bytes"
+        of = f"HLS segment of {size / 1e6:.2f} MB, {name}"
+        if name == "playlist":
+            of = f"HLS playlist of {size} bytes"
         goals.append(Goal(f"{of}: {what}", "≥ nginx", say(ours), f"nginx {say(others)}", ratio, ratio >= 1))
     return goals, {}

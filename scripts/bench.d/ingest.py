@@ -6,13 +6,14 @@ from rig import Goal, median
 STREAMS = 100
 # The windows of media in memory grow with the bitrate, the rest does not: a second clip tells them apart.
 KBITS, FEW_KBITS = 1800, 200
-NGINX = "hls on; hls_path FOLDER/hls; hls_fragment 2s; hls_playlist_length 30s; record all; record_path FOLDER; record_unique on;"
+NGINX = """hls on; hls_path FOLDER/hls; hls_fragment 2s; hls_playlist_length 30s;
+  record all; record_path FOLDER; record_unique on;"""
 
 
 def push(server, kbits, of):
     result = rig.keep(of, rig.loadgen(
-        "push", "--url", server.push_url("s{i}"), "--file", rig.clip(kbits), "--count", STREAMS, "--settle", 4, "--seconds", 12,
-        "--pid", server.pid))
+        "push", "--url", server.push_url("s{i}"), "--file", rig.clip(kbits), "--count", STREAMS, "--settle", 4,
+        "--seconds", 12, "--pid", server.pid))
     if result["alive"] < STREAMS or result["max_behind_ms"] > 1000:
         rig.complaints.append(f"{of}: {result['alive']} of {STREAMS} alive, held up for {result['max_behind_ms']} ms")
     return result
@@ -38,8 +39,8 @@ def run():
     # To no bits at all.
     besides = mib(few) - (mib(ours) - mib(few)) * (FEW_KBITS + 128) / (KBITS - FEW_KBITS)
     return [
-        Goal(f"ingest, HLS and recording, {STREAMS} streams: % of a core per stream", "≤ 0.16 %", f"{percent(ours):.3f} %",
-             f"nginx-rtmp {percent(theirs):.3f} %", ratio, percent(ours) <= 0.16),
-        Goal("… memory per stream besides the windows of media", "≤ 1 MiB", f"{besides:.2f} MiB ({mib(ours):.1f} with them)",
-             f"nginx-rtmp {mib(theirs):.2f} MiB", None, besides <= 1),
+        Goal(f"ingest, HLS and recording, {STREAMS} streams: % of a core per stream", "≤ 0.16 %",
+             f"{percent(ours):.3f} %", f"nginx-rtmp {percent(theirs):.3f} %", ratio, percent(ours) <= 0.16),
+        Goal("… memory per stream besides the windows of media", "≤ 1 MiB",
+             f"{besides:.2f} MiB ({mib(ours):.1f} with them)", f"nginx-rtmp {mib(theirs):.2f} MiB", None, besides <= 1),
     ], {}

@@ -40,7 +40,8 @@ def run():
 
     goals = []
     for protocol, name in (("flv", "FLV"), ("rtmp", "RTMP")):
-        for what, title, goal in (("delay_ms", "added delay", (0.3, 1)), ("first_key_ms", "join to the first keyframe", (1, 5))):
+        for what, title, goal in (
+                ("delay_ms", "added delay", (0.3, 1)), ("first_key_ms", "join to the first keyframe", (1, 5))):
             beside = [f"{peer} {pair(result[protocol][what])}" for peer, result in peers
                       if protocol in result and what in result[protocol]]
             for results, where in ((idle, "idle server"), (busy, "300 viewers beside")):
@@ -48,6 +49,4 @@ def run():
                 met = spread["p50"] <= goal[0] and spread["p99"] <= goal[1]
                 goals.append(Goal(f"{name}, {title} p50 / p99, {where}", f"≤ {goal[0]} / ≤ {goal[1]} ms",
                                   f"{pair(spread)} ms", ", ".join(beside) if results is idle else "–", None, met))
-    lines = [{"server": name, **{f"{protocol}_{what}": result.get(protocol, {}).get(what) for protocol in ("flv", "rtmp")
-                                 for what in ("delay_ms", "first_key_ms")}} for name, result in [("kaibo", idle[-1]), *peers]]
-    return goals, {"single": lines}
+    return goals, {"single": [{"server": name, **result} for name, result in [("kaibo", idle[-1]), *peers]]}

@@ -14,7 +14,8 @@ def run():
         for count in (FEW, MANY):
             with rig.kaibo() as server, rig.pushing(server):
                 # Both take equally long, so that the stream's own buffers have grown by the same.
-                result = rig.watch(server, count=count, seconds=4, sample=10, ramp_ms=4200 / count, rtmp=rtmp, of=f"kaibo memory {name}")
+                result = rig.watch(server, count=count, seconds=4, sample=10, ramp_ms=4200 / count, rtmp=rtmp,
+                                   of=f"kaibo memory {name}")
                 rss[count] = result["server"]["rss_kb_after"]
         each = (rss[MANY] - rss[FEW]) / (MANY - FEW)
         goals.append(Goal(f"memory per live viewer, {name}", "≤ 8 KiB", f"{each:.1f} KiB", "–", None, each <= 8))

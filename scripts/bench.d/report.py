@@ -2,11 +2,16 @@
 
 import json
 import os
+import platform
 import shutil
+import subprocess
 import sys
 
 import plot
 import rig
+
+# What INTO replaces.
+BEGIN, END = "<!-- scripts/bench writes from here -->", "<!-- to here -->"
 
 
 def processor():
@@ -28,7 +33,8 @@ def table(heads, lines):
 def goals_table(goals):
     said = {True: "yes", False: "**no**", None: "–"}
     return table(["what", "goal", "Kaibo", "ratio", "beside it", "met"], [
-        [goal.what, goal.goal, goal.ours, number(goal.ratio), goal.beside, said[goal.met]] for _, goal in goals])
+        [goal["what"], goal["goal"], goal["ours"], number(goal["ratio"]), goal["beside"], said[goal["met"]]]
+        for goal in goals])
 
 
 def servers_table(servers):
@@ -36,23 +42,50 @@ def servers_table(servers):
         f"{line['server']} {line['batch']}".strip(), str(line["viewers"]), number(line["s_per_gb"]), number(line["ratio"]),
         f"{number(line['p50'])} / {number(line['p99'])}", f"{line['rss_kib']:.0f}", f"{line['busy']:.0f} %",
     ] for line in servers]
-    return table(["server", "viewers", "CPU s/GB", "to the floor", "delay p50 / p99 ms", "KiB/viewer", "core busy"], lines)
+    heads = ["server", "viewers", "CPU s/GB", "to the floor", "delay p50 / p99 ms", "KiB/viewer", "core busy"]
+    return table(heads, lines)
 
 
-def write(out, goals, data, about):
-    lines = [f"{about['machine']}, {about['runs']} runs, {about['seconds']} s: ROWS=\"{' '.join(about['rows'])}\"", ""]
+def forget(out):
+    for path in out.glob("*.row.json"):
+        path.unlink()
+
+
+def save(out, row, goals, data, seconds):
+    """What a row found, until it is measured anew."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=rig.ROOT, capture_output=True, text=True).stdout
+    found = {"row": row, "commit": commit.strip(), "runs": rig.runs, "seconds": round(seconds),
+             "goals": [vars(goal) for goal in goals], **data, "complaints": rig.complaints}
+    (out / f"{row}.row.json").write_text(json.dumps(found, indent=1))
+    print(f"{row}: {seconds:.0f} s", file=sys.stderr)
+
+
+def put(path, lines):
+    """Between its two marks, whatever is there."""
+    before, rest = path.read_text().split(BEGIN)
+    _, after = rest.split(END)
+    path.write_text("\n".join([before + BEGIN, *lines, END + after]))
+
+
+def write(out, order):
+    """The table of all rows in the folder `out`, and the plot."""
+    rows = [json.loads(path.read_text()) for row in order if (path := out / f"{row}.row.json").exists()]
+    measured = ", ".join(f"{row['row']} ({row['runs']}, {row['seconds']} s)" for row in rows)
+    commits = ", ".join(sorted({row["commit"] for row in rows}))
+    lines = [f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, at {commits}; runs and time: {measured}.", ""]
+    goals = [goal for row in rows for goal in row["goals"]]
     lines += goals_table(goals)
-    if "servers" in data:
-        lines += ["", *servers_table(data["servers"])]
-    if rig.complaints:
-        lines += ["", "Not as it should be:", "", *(f"- {complaint}" for complaint in rig.complaints)]
+    servers = next((row["servers"] for row in rows if row.get("servers")), None)
+    if servers:
+        lines += ["", *servers_table(servers)]
+    lines += ["", *(f"- {goal['what']}: {goal['more']}" for goal in goals if goal["more"])]
+    complaints = [f"- {row['row']}: {complaint}" for row in rows for complaint in row["complaints"]]
+    if complaints:
+        lines += ["", "Not as it should be:", "", *complaints]
     text = "\n".join(lines) + "\n"
     print(text)
     (out / "table.md").write_text(text)
-    entries = [{"row": row, **vars(goal)} for row, goal in goals]
-    (out / "results.json").write_text(json.dumps({**about, "goals": entries, **data, "complaints": rig.complaints}, indent=1))
-    if "servers" in data:
-        if shutil.which("gnuplot"):
-            plot.draw(data["servers"], os.environ.get("PLOT", out / "bench.png"))
-        else:
-            print("no plot without gnuplot", file=sys.stderr)
+    for path in os.environ.get("INTO", "").split():
+        put(rig.ROOT / path, lines)
+    if servers and shutil.which("gnuplot"):
+        plot.draw(servers, os.environ.get("PLOT", out / "bench.png"))

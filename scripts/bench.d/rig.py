@@ -31,10 +31,11 @@ runs = int(os.environ.get("RUNS", "5"))
 _measured = open(os.devnull, "w")
 
 
-def begin(out):
-    """Every measurement goes to measurements.jsonl in the folder `out`."""
+def begin(out, row):
+    """Every measurement of the row goes into a file in the folder `out`."""
     global _measured
-    _measured = open(out / "measurements.jsonl", "w")
+    complaints.clear()
+    _measured = open(out / f"{row}.measurements.jsonl", "w")
 
 
 def keep(name, result):
@@ -176,19 +177,23 @@ def nginx(application="", http=""):
     folder = pathlib.Path(tempfile.mkdtemp(dir=work))
     rtmp_port, http_port = free_port(), free_port()
     module = "/usr/lib/nginx/modules/ngx_rtmp_module.so"
-    temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-    rtmp = f"rtmp {{ server {{ listen 127.0.0.1:{rtmp_port}; chunk_size 4096; application live {{ live on; {application} }} }} }}"
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    application = application.replace("FOLDER", str(folder / "files"))
     (folder / "files").mkdir()
     (folder / "nginx.conf").write_text(f"""
       load_module {module}; user root; daemon off; worker_processes 1; worker_rlimit_nofile 20000; pid {folder}/pid;
-      error_log {folder}/log; events {{ worker_connections 16384; }} {rtmp.replace("FOLDER", str(folder / "files"))}
+      error_log {folder}/log; events {{ worker_connections 16384; }}
+      rtmp {{ server {{ listen 127.0.0.1:{rtmp_port}; chunk_size 4096;
+        application live {{ live on; {application} }} }} }}
       http {{ access_log off; sendfile on; tcp_nopush on; keepalive_requests 10000000; open_file_cache max=1000;
         types {{ application/vnd.apple.mpegurl m3u8; video/mp4 m4s; }} {temporary}
         server {{ listen 127.0.0.1:{http_port}; root {folder}/files; {http} }} }}""")
     process = spawn(SERVER_CORE, ["nginx", "-c", folder / "nginx.conf", "-e", folder / "log"])
     try:
         wait_for("nginx", lambda: accepts(rtmp_port) and accepts(http_port))
-        yield Server("nginx-rtmp", process, f"127.0.0.1:{rtmp_port}", http=f"127.0.0.1:{http_port}", folder=folder / "files")
+        http_at = f"127.0.0.1:{http_port}"
+        yield Server("nginx-rtmp", process, f"127.0.0.1:{rtmp_port}", http=http_at, folder=folder / "files")
     finally:
         stop(process)
         shutil.rmtree(folder, ignore_errors=True)
@@ -210,20 +215,21 @@ def nms():
     rtmp_port, http_port = free_port(), free_port()
     folder = pathlib.Path(tempfile.mkdtemp(dir=work))
     (folder / "config.json").write_text(json.dumps({
-        "bind": "127.0.0.1", "rtmp": {"port": rtmp_port}, "http": {"port": http_port}, "auth": {"play": False, "publish": False},
-        "store": {"path": str(folder)}}))
+        "bind": "127.0.0.1", "rtmp": {"port": rtmp_port}, "http": {"port": http_port},
+        "auth": {"play": False, "publish": False}, "store": {"path": str(folder)}}))
     app = PEERS / "nms/node_modules/node-media-server/bin/app.js"
     command = ["node", app, "-c", folder / "config.json", "--data-path", folder, "--no-admin"]
     process = spawn(SERVER_CORE, command, cwd=folder)
     try:
         wait_for("Node-Media-Server", lambda: accepts(rtmp_port) and accepts(http_port))
-        yield Server("Node-Media-Server", process, f"127.0.0.1:{rtmp_port}", f"http://127.0.0.1:{http_port}/live/{{}}.flv")
+        flv = f"http://127.0.0.1:{http_port}/live/{{}}.flv"
+        yield Server("Node-Media-Server", process, f"127.0.0.1:{rtmp_port}", flv)
     finally:
         stop(process)
 
 
 def peers():
-    """Those that are installed, the cheapest first."""
+    """Those that are installed; SERVERS="nginx-rtmp xiu" chooses some."""
     found = []
     if pathlib.Path("/usr/lib/nginx/modules/ngx_rtmp_module.so").exists():
         found.append(("nginx-rtmp", nginx))
@@ -231,7 +237,8 @@ def peers():
         found.append(("xiu", xiu))
     if (PEERS / "nms/node_modules/node-media-server").exists():
         found.append(("Node-Media-Server", nms))
-    return found
+    wanted = os.environ.get("SERVERS")
+    return [peer for peer in found if wanted is None or peer[0] in wanted.split()]
 
 
 def loadgen(*arguments, seconds=LIMIT):
@@ -240,6 +247,9 @@ def loadgen(*arguments, seconds=LIMIT):
     if done.returncode != 0:
         raise RuntimeError(f"loadgen {arguments[0]}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+nobody = contextlib.nullcontext
 
 
 @contextlib.contextmanager
@@ -257,12 +267,13 @@ def pushing(server, stream="{i}", count=1, settle=2.5, source=None):
         stop(process)
 
 
-def watch(server, stream="0", count=1, seconds=6, settle=2, sample=30, ramp_ms=2, rtmp=False, streams=0, of=""):
+def watch(server, stream="0", count=1, seconds=6, settle=2, sample=30, ramp_ms=2.0, rtmp=False, streams=0, of=""):
     """Viewers in real time; what is wrong with what they got is a complaint about the measurement."""
     url = server.watch_url(stream, rtmp)
     mode = "rtmp-play" if url.startswith("rtmp:") else "flv"
-    result = loadgen(mode, "--url", url, "--count", count, "--seconds", seconds, "--settle", settle, "--ramp-ms", ramp_ms,
-                     "--sample", min(sample, count), "--coalesce-ms", 5 if count < 1500 else 10, "--streams", streams, "--pid", server.pid)
+    result = loadgen(
+        mode, "--url", url, "--count", count, "--seconds", seconds, "--settle", settle, "--ramp-ms", ramp_ms, "--sample",
+        min(sample, count), "--coalesce-ms", 5 if count < 1500 else 10, "--streams", streams, "--pid", server.pid)
     result["faults"] = faults(result)
     name = f"{of or server.name}, {count} viewers"
     if result["faults"]:
@@ -297,7 +308,8 @@ def median(values):
 
 
 class Goal:
-    """One line of the table."""
+    """One line of the table; `more` goes below it."""
 
-    def __init__(self, what, goal, ours, beside="–", ratio=None, met=None):
+    def __init__(self, what, goal, ours, beside="–", ratio=None, met=None, more=""):
         self.what, self.goal, self.ours, self.beside, self.ratio, self.met = what, goal, ours, beside, ratio, met
+        self.more = more
