@@ -273,7 +273,7 @@ def watch(server, stream="0", count=1, seconds=6, settle=2, sample=30, ramp_ms=2
     mode = "rtmp-play" if url.startswith("rtmp:") else "flv"
     result = loadgen(
         mode, "--url", url, "--count", count, "--seconds", seconds, "--settle", settle, "--ramp-ms", ramp_ms, "--sample",
-        min(sample, count), "--coalesce-ms", 5 if count < 1500 else 10, "--streams", streams, "--pid", server.pid)
+        min(sample, count), "--coalesce-ms", 5 if count < 1500 else 20, "--streams", streams, "--pid", server.pid)
     result["faults"] = faults(result)
     name = f"{of or server.name}, {count} viewers"
     if result["faults"]:
