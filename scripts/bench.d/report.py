@@ -10,8 +10,8 @@ import sys
 import plot
 import rig
 
-# What INTO replaces.
-BEGIN, END = "<!-- scripts/bench writes from here -->", "<!-- to here -->"
+# What INTO replaces: the table of goals, or everything.
+BEGIN, END = "<!-- scripts/bench: {} -->", "<!-- end of scripts/bench -->"
 
 
 def processor():
@@ -60,11 +60,13 @@ def save(out, row, goals, data, seconds):
     print(f"{row}: {seconds:.0f} s", file=sys.stderr)
 
 
-def put(path, lines):
-    """Between its two marks, whatever is there."""
-    before, rest = path.read_text().split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text("\n".join([before + BEGIN, *lines, END + after]))
+def put(path, name, lines):
+    """Between the two marks, whatever is there."""
+    text, begin = path.read_text(), BEGIN.format(name)
+    if begin in text:
+        before, rest = text.split(begin)
+        _, after = rest.split(END)
+        path.write_text("\n".join([before + begin, "", *lines, "", END + after]))
 
 
 def write(out, order):
@@ -72,9 +74,10 @@ def write(out, order):
     rows = [json.loads(path.read_text()) for row in order if (path := out / f"{row}.row.json").exists()]
     measured = ", ".join(f"{row['row']} ({row['runs']}, {row['seconds']} s)" for row in rows)
     commits = ", ".join(sorted({row["commit"] for row in rows}))
-    lines = [f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}, at {commits}; runs and time: {measured}.", ""]
     goals = [goal for row in rows for goal in row["goals"]]
-    lines += goals_table(goals)
+    machine = f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}"
+    short = [f"{machine}, at {commits}:", "", *goals_table(goals)]
+    lines = [*short, "", f"Runs, and how long they took: {measured}."]
     servers = next((row["servers"] for row in rows if row.get("servers")), None)
     if servers:
         lines += ["", *servers_table(servers)]
@@ -86,6 +89,7 @@ def write(out, order):
     print(text)
     (out / "table.md").write_text(text)
     for path in os.environ.get("INTO", "").split():
-        put(rig.ROOT / path, lines)
+        put(rig.ROOT / path, "goals", short)
+        put(rig.ROOT / path, "all", lines)
     if servers and shutil.which("gnuplot"):
         plot.draw(servers, os.environ.get("PLOT", out / "bench.png"))
