@@ -52,8 +52,9 @@ def draw(servers, target):
     colour = {"floor": FLOOR, "kaibo": OURS}
     bars, labels, spans, said, names = [], [], [], [], []
     for at, line in enumerate(lines):
-        name = {"floor": "the least possible", "kaibo": "Kaibo"}.get(line["server"], line["server"])
-        names.append(f'"{name}{", 50 ms" if line["batch"] == "50ms" else ""}" {at}')
+        name = {"floor": "the floor", "kaibo": "Kaibo"}.get(line["server"], line["server"])
+        how = {"auto": "frame by frame" if line["server"] == "floor" else "auto", "50ms": "50 ms"}.get(line["batch"])
+        names.append(f'"{name}{", " + how if how else ""}" {at}')
         shade = int(colour.get(line["server"], THEIRS)[1:], 16)
         bars.append(f"{at} {line['s_per_gb']} {shade}")
         labels.append(f'{at} {line["s_per_gb"]} "{line["s_per_gb"]:.2f}"')

@@ -267,7 +267,7 @@ def pushing(server, stream="{i}", count=1, settle=2.5, source=None):
         stop(process)
 
 
-def watch(server, stream="0", count=1, seconds=6, settle=2, sample=30, ramp_ms=2.0, rtmp=False, streams=0, of=""):
+def watch(server, stream="0", count=1, seconds=5, settle=2, sample=30, ramp_ms=2.0, rtmp=False, streams=0, of=""):
     """Viewers in real time; what is wrong with what they got is a complaint about the measurement."""
     url = server.watch_url(stream, rtmp)
     mode = "rtmp-play" if url.startswith("rtmp:") else "flv"

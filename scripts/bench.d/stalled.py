@@ -11,7 +11,7 @@ STALLED, OTHERS, SECONDS = 1000, 300, 60
 
 def run():
     with rig.kaibo() as server, rig.pushing(server):
-        before = rig.watch(server, count=OTHERS, seconds=25, sample=40, of="kaibo before others stall")
+        before = rig.watch(server, count=OTHERS, seconds=20, sample=40, of="kaibo before others stall")
         stalling = rig.spawn(rig.LOAD_CORE, [
             rig.loadgen_bin, "stall", "--url", server.watch_url("0"), "--count", STALLED, "--seconds", SECONDS - 15,
             "--pid", server.pid], stdout=subprocess.PIPE, text=True)
