@@ -43,6 +43,12 @@ unset multiplot
 """
 
 
+def title(line):
+    name = {"floor": "the floor", "kaibo": "Kaibo"}.get(line["server"], line["server"])
+    how = {"auto": "frame by frame" if line["server"] == "floor" else "auto", "50ms": "50 ms"}.get(line["batch"])
+    return f"{name}, {how}" if how else name
+
+
 def draw(servers, target):
     """`servers` as the fan-out row has them. The largest crowd is shown, each kind of batch behind its floor."""
     viewers = max(line["viewers"] for line in servers)
@@ -52,9 +58,7 @@ def draw(servers, target):
     colour = {"floor": FLOOR, "kaibo": OURS}
     bars, labels, spans, said, names = [], [], [], [], []
     for at, line in enumerate(lines):
-        name = {"floor": "the floor", "kaibo": "Kaibo"}.get(line["server"], line["server"])
-        how = {"auto": "frame by frame" if line["server"] == "floor" else "auto", "50ms": "50 ms"}.get(line["batch"])
-        names.append(f'"{name}{", " + how if how else ""}" {at}')
+        names.append(f'"{title(line)}" {at}')
         shade = int(colour.get(line["server"], THEIRS)[1:], 16)
         bars.append(f"{at} {line['s_per_gb']} {shade}")
         labels.append(f'{at} {line["s_per_gb"]} "{line["s_per_gb"]:.2f}"')

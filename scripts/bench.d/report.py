@@ -39,7 +39,7 @@ def goals_table(goals):
 
 def servers_table(servers):
     lines = [[
-        f"{line['server']} {line['batch']}".strip(), str(line["viewers"]), number(line["s_per_gb"]), number(line["ratio"]),
+        plot.title(line), str(line["viewers"]), number(line["s_per_gb"]), number(line["ratio"]),
         f"{number(line['p50'])} / {number(line['p99'])}", f"{line['rss_kib']:.0f}", f"{line['busy']:.0f} %",
     ] for line in servers]
     heads = ["server", "viewers", "CPU s/GB", "to the floor", "delay p50 / p99 ms", "KiB/viewer", "core busy"]
