@@ -31,13 +31,7 @@ use kaibo_replay::{File, Id, Segment};
 
 use self::bucket::Bucket;
 pub use self::bucket::Error;
-use crate::{config::Storage, recorder::Once, server::Server, telemetry::Metrics};
-
-/// Segments that were read from the bucket lately, for viewers who watch the same at the same time.
-const READ_LATELY: usize = 16;
-
-/// Bytes of the longest of those: 2 s at 32 Mbit/s. All of them take 128 MiB at the most.
-const LONGEST: u64 = 8 << 20;
+use crate::{config::Storage, server::Server, telemetry::Metrics};
 
 /// The bucket, and what is on its way there.
 pub struct Archive {
@@ -52,7 +46,6 @@ pub struct Archive {
     away: AtomicBool,
     /// One succeeded after that: whoever waits need wait no longer.
     came_back: AtomicBool,
-    read: Once<(Id, u64), Bytes>,
 }
 
 impl Archive {
@@ -71,7 +64,6 @@ impl Archive {
             changed: Mutex::default(),
             away: AtomicBool::new(false),
             came_back: AtomicBool::new(false),
-            read: Once::new(READ_LATELY),
         })))
     }
 
@@ -89,18 +81,12 @@ impl Archive {
 
     /// The bytes of a segment that is not on the disk any more.
     pub async fn segment(&self, id: &Id, segment: &Segment) -> Result<Bytes, Error> {
-        let make = async {
-            match self.range(id, segment.number, 0..segment.bytes).await {
-                Ok(bytes) if bytes.len() as u64 != segment.bytes => {
-                    Err(Error::Changed(File::Segment(segment.number).name()))
-                }
-                read => read,
+        match self.range(id, segment.number, 0..segment.bytes).await {
+            Ok(bytes) if bytes.len() as u64 != segment.bytes => {
+                Err(Error::Changed(File::Segment(segment.number).name()))
             }
-        };
-        if segment.bytes > LONGEST {
-            return make.await;
+            read => read,
         }
-        self.read.get_or_make((id.clone(), segment.number), make).await
     }
 
     /// What is in `range` of a segment, which may end before.

@@ -30,10 +30,9 @@ use tokio::{
     task::{JoinHandle, spawn_blocking},
 };
 
-use self::{lately::Lately, movie::Movies, rendered::Rendered};
+use self::{lately::Lately, movie::Movies, once::Once, rendered::Rendered};
 pub use self::{
     movie::{Movie, Next, NoMovie},
-    once::Once,
     writing::start,
 };
 use crate::{
@@ -44,6 +43,13 @@ use crate::{
 
 /// Initialisation sections of recordings kept in memory, some KiB each: to find one, an index has to be read.
 const INITS: usize = 64;
+
+/// Bytes of segments of recordings kept in memory: half a minute at 8 Mbit/s, for those who watch the same past at the same
+/// time. To read a segment takes longer than to send it.
+const SEGMENTS: u64 = 32 << 20;
+
+/// Bytes that a segment counts as at the least, so that they are few enough to be looked through: 512.
+const SMALL: u64 = 64 << 10;
 
 /// TS segments of recordings kept in memory: half a minute for those who watch the same past at the same time.
 const TS_SEGMENTS: usize = 16;
@@ -60,6 +66,7 @@ pub struct Recordings {
     /// Final ones.
     read: Lately<Whole>,
     inits: Once<(Id, u32), Arc<Init>>,
+    segments: Once<(Id, u64), Bytes>,
     ts: Once<(Id, u64), Bytes>,
     movies: Movies,
     /// Bytes that were left on the disk at the last look.

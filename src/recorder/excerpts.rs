@@ -38,7 +38,7 @@ impl Recordings {
             if blocking(is_here).await? {
                 continue;
             }
-            let bytes = self.segment(id, segment).await?;
+            let bytes = self.read_segment(id, segment).await?;
             let (disk, named) = (self.disk.clone(), id.clone());
             blocking(spawn_blocking(move || disk.bring_back(&named, segment.number, &bytes))).await?;
         }

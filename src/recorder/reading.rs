@@ -8,7 +8,7 @@ use kaibo_media::Frame;
 use kaibo_replay::{Error, File, Id, Picture, Piece, Recording, Segment};
 use tokio::task::spawn_blocking;
 
-use super::{NoTs, Recordings, Replay, blocking, unreadable};
+use super::{NoTs, Recordings, Replay, SMALL, blocking, unreadable};
 use crate::archive;
 
 impl Recordings {
@@ -17,8 +17,14 @@ impl Recordings {
         blocking(spawn_blocking(move || disk.open(&id))).await
     }
 
-    /// The bytes of a segment, from wherever they lie.
+    /// The bytes of a segment: read when the first viewer asks, then shared.
     pub async fn segment(&self, id: &Id, segment: Segment) -> Result<Bytes, Error> {
+        let (key, read) = ((id.clone(), segment.number), self.read_segment(id, segment));
+        self.segments.get_or_make_sized(key, segment.bytes.max(SMALL), read).await
+    }
+
+    /// The same for what nobody else will want, from wherever they lie.
+    pub(super) async fn read_segment(&self, id: &Id, segment: Segment) -> Result<Bytes, Error> {
         let here = self.read_here(id, File::Segment(segment.number), 0..segment.bytes);
         match (here.await, &self.archive) {
             (Err(error), Some(archive)) if error.is_absent() => {
@@ -29,7 +35,7 @@ impl Recordings {
     }
 
     /// What is in `range` of a recorded file, which may end before. Every recorded byte comes through here, or through
-    /// [`Recordings::segment`].
+    /// [`Recordings::read_segment`].
     pub async fn read(&self, id: &Id, file: File, range: Range<u64>) -> Result<Bytes, Error> {
         match (self.read_here(id, file, range.clone()).await, &self.archive, file) {
             (Err(error), Some(archive), File::Segment(number)) if error.is_absent() => {
@@ -76,7 +82,7 @@ impl Recordings {
     pub async fn ts_segment(&self, id: &Id, segment: Segment) -> Result<Bytes, NoTs> {
         let init = self.init(id, segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
         let make = async {
-            let bytes = self.segment(id, segment).await?;
+            let bytes = self.read_segment(id, segment).await?;
             let made = spawn_blocking(move || {
                 let parts = segment.parts(&bytes, &init).ok_or_else(corrupt)?;
                 let parts: Vec<_> = parts.into_iter().map(Arc::new).collect();
@@ -94,7 +100,7 @@ impl Recordings {
         }
         let init = self.init(id, piece.segment.init).await?.ok_or_else(|| Error::Missing(id.clone()))?;
         let make = async {
-            let bytes = self.segment(id, piece.segment).await?;
+            let bytes = self.read_segment(id, piece.segment).await?;
             blocking(spawn_blocking(move || Ok(piece.cut(&bytes, &init)))).await?.ok_or_else(corrupt)
         };
         self.pieces.get_or_make((id.clone(), number), make).await
@@ -107,7 +113,7 @@ impl Recordings {
         let here = blocking(spawn_blocking(move || disk.opening(&named, &segment, &needed)));
         match here.await {
             Err(error) if error.is_absent() => {
-                let bytes = self.segment(id, segment).await?;
+                let bytes = self.read_segment(id, segment).await?;
                 segment.opening(&bytes, &init).map_err(|_| corrupt())
             }
             here => here,

@@ -16,8 +16,8 @@ use kaibo_store::{Error as StoreError, Handle as Store};
 use tokio::task::spawn_blocking;
 
 use super::{
-    INITS, OpenError, PIECES, Recordings, TS_SEGMENTS, blocking, lately::Lately, movie::Movies, older,
-    once::Once, telling::tell_ready, unreadable,
+    INITS, OpenError, PIECES, Recordings, SEGMENTS, TS_SEGMENTS, blocking, lately::Lately, movie::Movies,
+    older, once::Once, telling::tell_ready, unreadable,
 };
 use crate::{
     access::unix_now,
@@ -74,11 +74,12 @@ impl Recordings {
                 let _ = repaired.await;
             }
         }
-        let (inits, ts, pieces) = (Once::new(INITS), Once::new(TS_SEGMENTS), Once::new(PIECES));
+        let (inits, segments) = (Once::new(INITS), Once::with_room(SEGMENTS));
+        let (ts, pieces) = (Once::new(TS_SEGMENTS), Once::new(PIECES));
         let (growing, read, movies) = (DashMap::new(), Lately::default(), Movies::default());
         // Until the first look nobody knows of any trouble.
         let room = AtomicU64::new(u64::MAX);
-        Ok(Self { disk, archive, growing, read, inits, ts, movies, room, pieces })
+        Ok(Self { disk, archive, growing, read, inits, segments, ts, movies, room, pieces })
     }
 
     /// What the media of a broadcast goes on from after a restart, with the segments of the last `window`, and what is
