@@ -418,6 +418,10 @@ impl Live {
 
     /// The same as soon as it is as `wanted`; none if it does not become so within `patience`.
     pub async fn shown_when(&self, patience: Duration, wanted: impl Fn(&View) -> bool) -> Option<Arc<Shown>> {
+        let now = self.shown();
+        if wanted(&now.view) {
+            return Some(now);
+        }
         let mut shown = self.shown.subscribe();
         let awaited = shown.wait_for(|shown| shown.closed || wanted(&shown.view));
         let shown = timeout(patience, awaited).await.ok()?.ok()?.clone();

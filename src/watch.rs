@@ -28,7 +28,7 @@ pub fn page(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Prob
         let detail = "this binary was built without Node.js, so it has no watch page; every stream URL works";
         return Err(Problem::new(StatusCode::NOT_FOUND, "built_without_web", detail));
     };
-    let mut response = content("text/html; charset=utf-8", Cache::Revalidate, page.data).answer(call);
+    let mut response = answer(call, "text/html; charset=utf-8", Cache::Revalidate, page.data);
     for (name, value) in [(header::CONTENT_SECURITY_POLICY, POLICY), (header::REFERRER_POLICY, "no-referrer")]
     {
         response.headers_mut().insert(name, header::HeaderValue::from_static(value));
@@ -47,15 +47,20 @@ pub fn asset(call: &Call, file: &str) -> Result<Response<Body>, Problem> {
         _ => return Err(Problem::not_found()),
     };
     match Built::get(&format!("assets/{file}")).or_else(|| Built::get(file)) {
-        Some(asset) => Ok(content(kind, Cache::Immutable, asset.data).answer(call)),
+        Some(asset) => Ok(answer(call, kind, Cache::Immutable, asset.data)),
         None => Err(Problem::not_found()),
     }
 }
 
-fn content(kind: &'static str, cache: Cache, data: std::borrow::Cow<'static, [u8]>) -> Content<'static> {
+fn answer(
+    call: &Call,
+    kind: &'static str,
+    cache: Cache,
+    data: std::borrow::Cow<'static, [u8]>,
+) -> Response<Body> {
     let bytes = match data {
         std::borrow::Cow::Borrowed(data) => Bytes::from_static(data),
         std::borrow::Cow::Owned(data) => Bytes::from(data),
     };
-    Content { kind, cache, etag: "", chunks: vec![bytes], gzip: None }
+    Content { kind, cache, etag: "", chunks: &[bytes], gzip: None }.answer(call)
 }

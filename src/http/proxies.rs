@@ -14,6 +14,9 @@ pub fn viewer(http: &Http, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         ProxyHeader::Forwarded => (header::FORWARDED.as_str(), forwarded_for),
     };
     let mut viewer = peer.to_canonical();
+    if !http.trusts(viewer) {
+        return viewer;
+    }
     let lines = headers.get_all(name).into_iter().rev();
     for element in lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(',')) {
         if !http.trusts(viewer) {

@@ -1,6 +1,7 @@
 //! Replies whose length is known: types, caching, conditions, ranges.
 
 use std::{
+    borrow::Cow,
     collections::VecDeque,
     ops,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -15,6 +16,9 @@ use hyper::{
 use kaibo_media::UnixMillis;
 
 use super::{Body, Call};
+
+/// Headers of a reply, with those of [`allow_origin`].
+const HEADERS: usize = 12;
 
 /// How long a reply may be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +39,9 @@ pub struct Content<'a> {
     pub cache: Cache,
     /// Strong validator, without quotes; empty for none.
     pub etag: &'a str,
-    pub chunks: Vec<Bytes>,
+    pub chunks: &'a [Bytes],
     /// The same, gzipped; sent to those who accept it.
-    pub gzip: Option<Vec<Bytes>>,
+    pub gzip: Option<&'a [Bytes]>,
 }
 
 impl Content<'_> {
@@ -63,6 +67,7 @@ impl Content<'_> {
     pub fn answer(self, call: &Call) -> Response<Body> {
         let mut response = Response::new(Body::Empty);
         let headers = response.headers_mut();
+        headers.reserve(HEADERS);
         let mut chunks = self.chunks;
         let zipped = match self.gzip {
             Some(gzip) => {
@@ -76,14 +81,14 @@ impl Content<'_> {
             }
             None => false,
         };
-        let etag = match (self.etag, zipped) {
-            (etag @ "", _) | (etag, false) => etag.to_owned(),
+        let etag: Cow<'_, str> = match (self.etag, zipped) {
+            (etag @ "", _) | (etag, false) => etag.into(),
             // Another encoding is another representation (RFC 9110 §8.8.3.3).
-            (etag, true) => format!("{etag}-gzip"),
+            (etag, true) => format!("{etag}-gzip").into(),
         };
         let total = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         let ranged = Ranged { kind: self.kind, cache: self.cache, etag: &etag, modified: None, total };
-        let body = |range| Body::Bytes(VecDeque::from(slice(chunks, range)));
+        let body = |range| Body::Bytes(slice(chunks, range));
         match zipped {
             true => ranged.whole(call, response, body),
             false => ranged.answer(call, response, body),
@@ -162,12 +167,13 @@ impl Ranged<'_> {
             headers.insert(header::LAST_MODIFIED, date);
         }
         let etag = self.quoted();
-        if let (false, Ok(value)) = (etag.is_empty(), HeaderValue::from_str(&etag)) {
+        let unchanged = !etag.is_empty() && none_match(call.header(header::IF_NONE_MATCH), &etag);
+        if let (false, Ok(value)) = (etag.is_empty(), HeaderValue::try_from(etag)) {
             headers.insert(header::ETAG, value);
-            if none_match(call.header(header::IF_NONE_MATCH), &etag) {
-                *response.status_mut() = StatusCode::NOT_MODIFIED;
-                return response;
-            }
+        }
+        if unchanged {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
         }
         let wanted = match asked {
             Range::Whole => 0..total,
@@ -218,7 +224,7 @@ pub fn allow_origin(origins: &[String], origin: &str, response: &mut Response<Bo
 fn cache_control(cache: Cache) -> HeaderValue {
     match cache {
         Cache::Immutable => HeaderValue::from_static("public, max-age=31536000, immutable"),
-        Cache::Seconds(seconds) => HeaderValue::from_str(&format!("public, max-age={seconds}"))
+        Cache::Seconds(seconds) => HeaderValue::try_from(format!("public, max-age={seconds}"))
             .unwrap_or_else(|_| HeaderValue::from_static("no-cache")),
         Cache::Revalidate => HeaderValue::from_static("no-cache"),
         Cache::No => HeaderValue::from_static("no-store"),
@@ -282,9 +288,9 @@ fn position(text: &str) -> Option<Option<u64>> {
 }
 
 /// The bytes of `range`, without copying.
-fn slice(chunks: Vec<Bytes>, range: ops::Range<u64>) -> Vec<Bytes> {
+fn slice(chunks: &[Bytes], range: ops::Range<u64>) -> VecDeque<Bytes> {
     let (mut skip, mut left) = (range.start, range.end.saturating_sub(range.start));
-    let mut kept = Vec::new();
+    let mut kept = VecDeque::with_capacity(chunks.len());
     for chunk in chunks {
         let size = chunk.len() as u64;
         if skip >= size {
@@ -293,7 +299,7 @@ fn slice(chunks: Vec<Bytes>, range: ops::Range<u64>) -> Vec<Bytes> {
         }
         let end = (skip + left).min(size);
         // Both are at most the chunk's length, so they fit.
-        kept.push(chunk.slice(skip as usize..end as usize));
+        kept.push_back(chunk.slice(skip as usize..end as usize));
         left -= end - skip;
         skip = 0;
         if left == 0 {
@@ -339,7 +345,7 @@ mod tests {
         let chunks = vec![Bytes::from_static(b"abc"), Bytes::from_static(b"defg"), Bytes::from_static(b"h")];
         for first in 0..8u64 {
             for length in 1..=8 - first {
-                let got = slice(chunks.clone(), first..first + length).concat();
+                let got = Vec::from(slice(&chunks, first..first + length)).concat();
                 assert_eq!(got, b"abcdefgh"[first as usize..(first + length) as usize]);
             }
         }

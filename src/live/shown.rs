@@ -1,6 +1,6 @@
 //! What HLS viewers are shown at one moment: made once per change, read by all of them without a lock.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use kaibo_hls::{Format, Report, View, Wanted};
@@ -13,11 +13,10 @@ pub struct Shown {
     /// The media goes on, but not in this process: nobody need wait for it.
     pub closed: bool,
     /// The playlists that have no query in them, rendered when first asked for: TS, fMP4, fMP4 as a delta.
-    playlists: [OnceLock<Option<Playlist>>; 3],
+    playlists: [OnceLock<Option<Arc<Playlist>>>; 3],
 }
 
 /// A rendered media playlist.
-#[derive(Clone)]
 pub struct Playlist {
     pub text: Vec<Bytes>,
     /// A viewer's own playlist is not worth compressing: it is used once.
@@ -38,14 +37,14 @@ impl Shown {
         delta: bool,
         query: &str,
         reports: impl FnOnce() -> Vec<(String, (u64, u32))>,
-    ) -> Option<Playlist> {
+    ) -> Option<Arc<Playlist>> {
         let render = || {
             let reports = if format == Format::Fmp4 { reports() } else { Vec::new() };
             let reports: Vec<_> =
                 reports.iter().map(|(uri, newest)| Report { uri, newest: *newest }).collect();
             let pieces = self.view.pieces(Wanted { format, delta, query, reports: &reports })?;
             let gzip = query.is_empty().then(|| pieces.gzip());
-            Some(Playlist { etag: etag(&pieces), gzip, text: pieces.chunks() })
+            Some(Arc::new(Playlist { etag: etag(&pieces), gzip, text: pieces.chunks() }))
         };
         if !query.is_empty() {
             return render();

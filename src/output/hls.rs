@@ -4,7 +4,7 @@ mod qualities;
 mod recorded;
 mod shifted;
 
-use std::{sync::Arc, time::Duration};
+use std::{slice, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hyper::{Response, StatusCode, header};
@@ -87,7 +87,7 @@ pub async fn multivariant(
     let text = live.shown().view.multivariant(format, &uri).ok_or_else(no_segment_yet)?;
     // One that has a session in it is another each time.
     let etag = if cache == Cache::Revalidate { etag(text.as_bytes()) } else { String::new() };
-    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text.into()], gzip: None }.answer(call))
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: &[text.into()], gzip: None }.answer(call))
 }
 
 /// `/APP/STREAM/BROADCAST/…`: playlists, segments and initialisation sections of one broadcast.
@@ -168,16 +168,15 @@ async fn playlist(
     // An invalid query was refused above; where everybody may watch there is none to hand on.
     let query = if call.server.access.play_is_guarded(broadcast.app()) { query } else { "" };
     let reports = || qualities::reports(call, broadcast, &now);
-    let Some(Playlist { text, gzip, etag }) = now.playlist(format, directives.delta, query, reports) else {
-        return Err(no_segment_yet());
-    };
+    let playlist = now.playlist(format, directives.delta, query, reports).ok_or_else(no_segment_yet)?;
+    let Playlist { text, gzip, etag } = &*playlist;
     let target_duration = now.view.target_duration().unwrap_or(1);
     let cache = match directives.from {
         Some(_) => Cache::Seconds(target_duration.saturating_mul(KEPT)),
         // Half a target duration at the most, and never none: a CDN in front collapses the viewers' requests.
         None => Cache::Seconds((target_duration / 2).max(1)),
     };
-    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: text, gzip }.answer(call))
+    Ok(Content { kind: PLAYLIST, cache, etag, chunks: text, gzip: gzip.as_deref() }.answer(call))
 }
 
 /// What is shown as soon as it has what `directives` ask for.
@@ -218,7 +217,7 @@ async fn part(
     }
     // None if its segment ended without it: the next playlist announces another.
     match broadcast.live().part(asked) {
-        Some(part) => immutable(call, "video/mp4", name, vec![part.bytes.clone()]),
+        Some(part) => immutable(call, "video/mp4", name, slice::from_ref(&part.bytes)),
         None => Err(Problem::not_found()),
     }
 }
@@ -231,7 +230,7 @@ async fn recording(call: &Call, broadcast: &Handle) -> Result<(Id, Replay), Prob
 async fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     let segment = number.parse().ok().and_then(|number| broadcast.live().segment(number));
     match segment {
-        Some(segment) => immutable(call, "video/mp4", number, segment.chunks().collect()),
+        Some(segment) => immutable(call, "video/mp4", number, &segment.chunks().collect::<Vec<_>>()),
         None => {
             let (id, replay) = recording(call, broadcast).await?;
             Past { id: &id, replay: &replay }.segment(call, number).await
@@ -241,7 +240,7 @@ async fn segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Respon
 
 async fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Response<Body>, Problem> {
     match number.parse().ok().and_then(|number| broadcast.live().ts_segment(number)) {
-        Some(Ok(bytes)) => immutable(call, "video/mp2t", number, vec![bytes]),
+        Some(Ok(bytes)) => immutable(call, "video/mp2t", number, &[bytes]),
         Some(Err(error)) => Err(not_carried(&error)),
         None => {
             let (id, replay) = recording(call, broadcast).await?;
@@ -265,7 +264,7 @@ fn not_carried(error: &ts::Error) -> Problem {
 async fn init(call: &Call, broadcast: &Handle, name: &str) -> Result<Response<Body>, Problem> {
     let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
     match number.and_then(|number| broadcast.live().init(number)) {
-        Some(init) => immutable(call, "video/mp4", name, vec![init.bytes.clone()]),
+        Some(init) => immutable(call, "video/mp4", name, slice::from_ref(&init.bytes)),
         None => {
             let (id, replay) = recording(call, broadcast).await?;
             Past { id: &id, replay: &replay }.init(call, name).await
@@ -277,7 +276,7 @@ fn immutable(
     call: &Call,
     kind: &'static str,
     etag: &str,
-    chunks: Vec<Bytes>,
+    chunks: &[Bytes],
 ) -> Result<Response<Body>, Problem> {
     Ok(Content { kind, cache: Cache::Immutable, etag, chunks, gzip: None }.answer(call))
 }

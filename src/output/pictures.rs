@@ -1,6 +1,7 @@
 //! Pictures: the newest snapshot of a stream, the cover of a replay, the thumbnails of its seek bar.
 
 use std::{
+    slice,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -66,7 +67,7 @@ async fn of_broadcast(call: &Call, broadcast: &Arc<Handle>) -> Result<Response<B
         // Half of what it may be old, so that it is never much older than that.
         cache: Cache::Seconds(u32::try_from(age / 2).unwrap_or(u32::MAX).max(1)),
         etag: &taken.etag,
-        chunks: vec![taken.jpeg.bytes.clone()],
+        chunks: slice::from_ref(&taken.jpeg.bytes),
         gzip: None,
     };
     Ok(content.answer_dated(call, SystemTime::UNIX_EPOCH + Duration::from_millis(millis)))
@@ -126,7 +127,7 @@ async fn kept(call: &Call, found: &Found, picture: Picture) -> Result<Bytes, Pro
 
 fn answer(call: &Call, found: &Found, kind: &'static str, cache: Cache, bytes: Bytes) -> Response<Body> {
     let etag = etag(&bytes);
-    let content = Content { kind, cache, etag: &etag, chunks: vec![bytes], gzip: None };
+    let content = Content { kind, cache, etag: &etag, chunks: &[bytes], gzip: None };
     let mut response = content.answer(call);
     keep_private(call, &found.app, &mut response);
     if found.private {

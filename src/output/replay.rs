@@ -41,9 +41,9 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
     let rendered = match query.is_empty() {
         true => shared(&found, uris).await,
         // A viewer's own is made for it alone.
-        false => render(&found, uris),
+        false => render(&found, uris).map(Arc::new),
     };
-    let Some(Rendered { text, gzip, etag }) = rendered else {
+    let Some(rendered) = rendered else {
         let detail = "nothing of this broadcast is recorded yet";
         return Err(Problem::new(StatusCode::NOT_FOUND, "no_segment_yet", detail));
     };
@@ -55,7 +55,8 @@ pub async fn playlist(call: &Call, file: &str) -> Result<Response<Body>, Problem
         false => Cache::Revalidate,
     };
     let kind = "application/vnd.apple.mpegurl";
-    let response = Content { kind, cache, etag: &etag, gzip, chunks: text }.answer(call);
+    let Rendered { text, gzip, etag } = &*rendered;
+    let response = Content { kind, cache, etag, gzip: gzip.as_deref(), chunks: text }.answer(call);
     count(call, &found, &query, &response).await;
     Ok(response)
 }
@@ -100,7 +101,7 @@ pub async fn file(call: &Call, id: &str, file: &str) -> Result<Response<Body>, P
         _ => return Err(Problem::not_found()),
     };
     let content =
-        Content { kind: "video/mp4", cache: Cache::Immutable, etag: file, chunks: vec![bytes], gzip: None };
+        Content { kind: "video/mp4", cache: Cache::Immutable, etag: file, chunks: &[bytes], gzip: None };
     let mut response = content.answer(call);
     keep_private(call, app, &mut response);
     if *private {
@@ -243,7 +244,7 @@ pub(super) fn fault(id: &Id, error: &Error) -> Problem {
 }
 
 /// The list that everybody may have: made once for each change.
-async fn shared(found: &Found, uris: Uris<'_>) -> Option<Rendered> {
+async fn shared(found: &Found, uris: Uris<'_>) -> Option<Arc<Rendered>> {
     let (playlist, version) = match &found.replay {
         Replay::Growing(growing) => {
             let segments = growing.listing.read(<[_]>::len);

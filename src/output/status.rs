@@ -52,7 +52,7 @@ pub fn answer(call: &Call, app: &str, stream: &str) -> Result<Response<Body>, Pr
         broadcast.iter().for_each(|broadcast| note_waiting(call, broadcast));
         let text = Bytes::from(document(status.as_deref()).to_string());
         let json =
-            Content { kind: "application/json", cache: Cache::No, etag: "", chunks: vec![text], gzip: None };
+            Content { kind: "application/json", cache: Cache::No, etag: "", chunks: &[text], gzip: None };
         return Ok(json.answer(call));
     }
     let mut response = Response::new(Body::Empty);

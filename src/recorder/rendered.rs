@@ -8,20 +8,26 @@ use crate::live::Playlist;
 
 /// The newest rendering of one recording's playlist. 12 h take some 2 MiB.
 #[derive(Clone, Default)]
-pub struct Rendered(Arc<Mutex<Option<(Version, Playlist)>>>);
+pub struct Rendered(Arc<Mutex<Option<Made>>>);
+
+type Made = (Version, Arc<Playlist>);
 
 /// Segments so far, none of which ever changes, and the target duration.
 pub type Version = (usize, Option<u32>);
 
 impl Rendered {
     /// The playlist of `version` or a later one. Those who ask while it is made wait for it.
-    pub async fn get(&self, version: Version, render: impl FnOnce() -> Option<Playlist>) -> Option<Playlist> {
+    pub async fn get(
+        &self,
+        version: Version,
+        render: impl FnOnce() -> Option<Playlist>,
+    ) -> Option<Arc<Playlist>> {
         let mut made = self.0.lock().await;
         let good = |known: &Version| known.0 >= version.0 && known.1 == version.1;
         if let Some((_, playlist)) = made.as_ref().filter(|(known, _)| good(known)) {
             return Some(playlist.clone());
         }
-        let playlist = render()?;
+        let playlist = Arc::new(render()?);
         *made = Some((version, playlist.clone()));
         Some(playlist)
     }

@@ -65,7 +65,7 @@ pub async fn answer(
         multivariant(variants.iter().map(|(uri, tracks, rates)| Variant { uri, tracks, rates: *rates }));
     let cache = if session.is_none() { Cache::Revalidate } else { Cache::No };
     let etag = if session.is_none() { etag(text.as_bytes()) } else { String::new() };
-    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: vec![text.into()], gzip: None }.answer(call))
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag, chunks: &[text.into()], gzip: None }.answer(call))
 }
 
 /// Until every one has a segment, or one has and the others had their time.

@@ -1,5 +1,7 @@
 //! What lies behind a live playlist's address and is not in memory: served from the recording, under the same names.
 
+use std::slice;
+
 use hyper::{Response, StatusCode};
 use kaibo_broadcast::{App, BroadcastId};
 use kaibo_hls::{Format, Shift};
@@ -83,13 +85,13 @@ impl Past<'_> {
         let segment = self.find(number)?;
         let bytes = call.server.recordings.segment(self.id, segment).await;
         let bytes = bytes.map_err(|error| replay::fault(self.id, &error))?;
-        immutable(call, "video/mp4", number, vec![bytes])
+        immutable(call, "video/mp4", number, &[bytes])
     }
 
     pub async fn ts_segment(&self, call: &Call, number: &str) -> Result<Response<Body>, Problem> {
         let segment = self.find(number)?;
         match call.server.recordings.ts_segment(self.id, segment).await {
-            Ok(bytes) => immutable(call, "video/mp2t", number, vec![bytes]),
+            Ok(bytes) => immutable(call, "video/mp2t", number, &[bytes]),
             Err(NoTs::NotCarried(error)) => Err(super::not_carried(&error)),
             Err(NoTs::Unreadable(error)) => Err(replay::fault(self.id, &error)),
         }
@@ -99,7 +101,7 @@ impl Past<'_> {
         let number = name.strip_prefix("init-").and_then(|number| number.parse().ok());
         let init = call.server.recordings.init(self.id, number.ok_or_else(Problem::not_found)?).await;
         let init = init.map_err(|error| replay::fault(self.id, &error))?.ok_or_else(Problem::not_found)?;
-        immutable(call, "video/mp4", name, vec![init.bytes.clone()])
+        immutable(call, "video/mp4", name, slice::from_ref(&init.bytes))
     }
 
     fn find(&self, number: &str) -> Result<kaibo_replay::Segment, Problem> {

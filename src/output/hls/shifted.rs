@@ -56,9 +56,9 @@ pub async fn playlist(
         // As of a live list.
         _ => Cache::Seconds((target_duration / 2).max(1)),
     };
-    let gzip = query.is_empty().then(|| vec![gzip(text.as_bytes())]);
-    let content = Content { kind: PLAYLIST, cache, etag: &etag(&text), gzip, chunks: vec![text.into()] };
-    Ok(content.answer(call))
+    let gzip = query.is_empty().then(|| [gzip(text.as_bytes())]);
+    let gzip = gzip.as_ref().map(<[_; 1]>::as_slice);
+    Ok(Content { kind: PLAYLIST, cache, etag: &etag(&text), gzip, chunks: &[text.into()] }.answer(call))
 }
 
 /// Returns when there is something to show; a player takes an empty playlist for a broken one. What comes soon is waited
