@@ -218,7 +218,8 @@ fn head_bytes(request: &Request<Incoming>) -> usize {
     request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>() + address
 }
 
-/// One line per URL. Path elements are taken as they stand: nothing that needs percent-encoding is a name.
+/// One line per URL. Path elements are taken as they stand: nothing that needs percent-encoding is a name. All but what live
+/// viewers ask for over and over is boxed: a connection has room for the largest of what is not, for as long as it lives.
 async fn route(call: Call) -> Result<Response<Body>, Problem> {
     let uri = call.request.uri().clone();
     let Some(path) = uri.path().strip_prefix('/') else {
@@ -230,19 +231,20 @@ async fn route(call: Call) -> Result<Response<Body>, Problem> {
         ["assets", file] => watch::asset(&call, file),
         ["favicon.ico"] => watch::asset(&call, "favicon.svg"),
         ["status", app, stream] => output::status::answer(&call, app, stream),
-        ["replay", file] if file.ends_with(".mp4") => output::mp4::replay(&call, file).await,
-        ["replay", file] => output::replay::playlist(&call, file).await,
-        ["replay", broadcast, file] => output::replay::file(&call, broadcast, file).await,
-        ["clip", file] if file.ends_with(".mp4") => output::mp4::replay(&call, file).await,
-        ["clip", file] => output::replay::playlist(&call, file).await,
-        ["clip", clip, file] => output::replay::file(&call, clip, file).await,
+        ["replay" | "clip", file] if file.ends_with(".mp4") => {
+            Box::pin(output::mp4::replay(&call, file)).await
+        }
+        ["replay" | "clip", file] => Box::pin(output::replay::playlist(&call, file)).await,
+        ["replay" | "clip", id, file] => Box::pin(output::replay::file(&call, id, file)).await,
         [app, file] => match file.rsplit_once('.') {
-            Some((stream, "flv")) => output::flv::answer(call, app, stream).await,
-            Some((stream, "jpg")) => output::pictures::newest(&call, app, stream).await,
-            Some((stream, "m3u8")) => output::hls::multivariant(&call, app, stream, Format::Fmp4).await,
+            Some((stream, "flv")) => Box::pin(output::flv::answer(call, app, stream)).await,
+            Some((stream, "jpg")) => Box::pin(output::pictures::newest(&call, app, stream)).await,
+            Some((stream, "m3u8")) => {
+                Box::pin(output::hls::multivariant(&call, app, stream, Format::Fmp4)).await
+            }
             _ => Err(Problem::not_found()),
         },
-        [app, stream, "ts.m3u8"] => output::hls::multivariant(&call, app, stream, Format::Ts).await,
+        [app, stream, "ts.m3u8"] => Box::pin(output::hls::multivariant(&call, app, stream, Format::Ts)).await,
         [app, stream, broadcast, file] => output::hls::file(&call, app, stream, broadcast, file).await,
         _ => Err(Problem::not_found()),
     }
@@ -259,4 +261,19 @@ fn preflight() -> Response<Body> {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of what `answering` waits with.
+    fn size<F>(_answering: fn(Call) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_takes_little_room_whatever_else_could_be_asked_for() {
+        assert!(size(answer) <= 4 << 10, "{} bytes", size(answer));
+    }
 }

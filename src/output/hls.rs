@@ -105,7 +105,7 @@ pub async fn file(
     let Some(broadcast) =
         found.filter(|found| found.app().as_ref() == app && found.stream().as_ref() == stream)
     else {
-        return recorded::file(call, app, stream, broadcast, file, (shift, &query)).await;
+        return Box::pin(recorded::file(call, app, stream, broadcast, file, (shift, &query))).await;
     };
     shown(&broadcast)?;
     session(call, broadcast.app(), broadcast.id(), &query)?;
@@ -115,10 +115,11 @@ pub async fn file(
         Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, shift, &query).await,
         Some((name, "m4s")) => match name.split_once('.') {
             Some((number, index)) => part(call, &broadcast, name, number, index).await,
-            None => segment(call, &broadcast, name).await,
+            // Boxed, for what is read from a recording takes much room in the connection of whoever reads none.
+            None => Box::pin(segment(call, &broadcast, name)).await,
         },
-        Some((number, "ts")) => ts_segment(call, &broadcast, number).await,
-        Some((name, "mp4")) => init(call, &broadcast, name).await,
+        Some((number, "ts")) => Box::pin(ts_segment(call, &broadcast, number)).await,
+        Some((name, "mp4")) => Box::pin(init(call, &broadcast, name)).await,
         _ => Err(Problem::not_found()),
     }?;
     served(call, &visit, (telemetry::Protocol::Hls, broadcast.live().pace()), &response);
@@ -148,10 +149,7 @@ async fn playlist(
     query: &str,
 ) -> Result<Response<Body>, Problem> {
     if let Some(shift) = shift {
-        let recorded = recorded::of(call, broadcast.app(), broadcast.id()).await?;
-        let (id, replay) = recorded.ok_or_else(recorded::not_recorded)?;
-        let past = Past { id: &id, replay: &replay };
-        return shifted::playlist(call, broadcast.app(), &past, shift, format, query).await;
+        return Box::pin(recorded::playlist(call, broadcast, shift, format, query)).await;
     }
     let live = broadcast.live();
     if !live.has_segment_within(FIRST_SEGMENT).await {

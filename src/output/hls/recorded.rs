@@ -9,6 +9,7 @@ use kaibo_replay::Id;
 
 use super::{immutable, shifted};
 use crate::{
+    broadcasts::Handle,
     http::{Body, Call},
     output::{keep_private, replay, session},
     problem::Problem,
@@ -66,6 +67,19 @@ pub async fn of(call: &Call, app: &App, broadcast: &BroadcastId) -> Result<Optio
         Err(kaibo_replay::Error::Missing(_)) => Ok(None),
         Err(error) => Err(replay::fault(&id, &error)),
     }
+}
+
+/// What `shift` shows of a broadcast that is in memory.
+pub async fn playlist(
+    call: &Call,
+    broadcast: &Handle,
+    shift: Shift,
+    format: Format,
+    query: &str,
+) -> Result<Response<Body>, Problem> {
+    let (id, replay) = of(call, broadcast.app(), broadcast.id()).await?.ok_or_else(not_recorded)?;
+    let past = Past { id: &id, replay: &replay };
+    shifted::playlist(call, broadcast.app(), &past, shift, format, query).await
 }
 
 /// 404 for whoever wants to look back where nothing is recorded.
