@@ -1,6 +1,6 @@
 //! RTMP connections: publishers, and players on their way to `output`.
 
-use std::{collections::VecDeque, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::BytesMut;
 use kaibo_broadcast::{App, DownCause, KeyError, Publish, Refusal, Stream};
@@ -8,7 +8,7 @@ use kaibo_media::AssemblyError;
 use kaibo_rtmp::{Connection, Event, Limits};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
 
@@ -332,7 +332,11 @@ impl Session {
         // here to be read, and decides how this ended.
         let mut writable = self.flush().await.is_ok();
         let mut stopping = self.server.stopping();
+        // What is seldom ready waits on, while read after read comes and goes.
+        let mut stopping = pin!(stopping.wait());
         let mut asked_to_leave = false;
+        let mut heard = None;
+        let mut silence = pin!(sleep_until(Instant::now() + idle));
         loop {
             // A whole read's worth of events goes by without a look at clocks or wakers.
             while let Some(event) = self.connection.receive(&mut self.input)? {
@@ -346,25 +350,31 @@ impl Session {
             }
             writable = writable && self.flush().await.is_ok();
             self.make_room();
+            let silent_since = *heard.get_or_insert_with(Instant::now);
             tokio::select! {
-                read = timeout(idle, self.stream.read_buf(&mut self.input)) => match read {
-                    Ok(Ok(0)) => return Err(Ended::Closed),
-                    Ok(Ok(length)) => {
+                read = self.stream.read_buf(&mut self.input) => match read? {
+                    0 => return Err(Ended::Closed),
+                    length => {
+                        heard = None;
                         self.received += length as u64;
                         publisher.received(length);
                     }
-                    Ok(Err(error)) => return Err(error.into()),
-                    Err(_) => return Err(Ended::Silent(idle)),
                 },
                 cause = &mut publisher.push.closing => {
                     return Err(Ended::Dropped(cause.unwrap_or(DownCause::Over)));
                 }
-                () = stopping.wait(), if !asked_to_leave => {
+                () = &mut stopping, if !asked_to_leave => {
                     // It leaves by itself, or is closed with its broadcast. Others find out by being closed.
                     if !self.connection.request_reconnect(None) {
                         return Err(Ended::Dropped(DownCause::Server));
                     }
                     asked_to_leave = true;
+                }
+                () = &mut silence => {
+                    if silent_since.elapsed() >= idle {
+                        return Err(Ended::Silent(idle));
+                    }
+                    silence.as_mut().reset(silent_since + idle);
                 }
             }
         }
