@@ -204,10 +204,15 @@ impl Recorder {
     }
 
     fn write(&mut self, cuts: &[Recorded], live: &Live) {
+        let syncs = self.writer.syncs();
         for Recorded { cut, number } in cuts {
             self.note(|writer| writer.write(cut));
             self.note_shown(cut);
             live.note_written(*number);
+        }
+        // A segment that ended is on the disk: what is not is younger.
+        if self.writer.syncs() != syncs {
+            self.synced = Instant::now();
         }
         if self.synced.elapsed() >= self.sync {
             self.note(Writer::sync);

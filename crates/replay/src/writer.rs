@@ -42,6 +42,8 @@ pub struct Writer<D: Disk = Local> {
     end: Timestamp,
     /// Files were made whose names a power loss would take.
     new_names: bool,
+    /// See [`Writer::syncs`].
+    syncs: u64,
     /// Bytes that the disk is to keep free.
     kept_free: u64,
     /// What is being lost, or was and the disk does not know it yet.
@@ -146,6 +148,7 @@ impl<D: Disk> Writer<D> {
             next_init: resume.next_init,
             end: recording.end,
             new_names: false,
+            syncs: 0,
             kept_free: 0,
             loss: None,
             losses: recording.losses.clone(),
@@ -217,6 +220,12 @@ impl<D: Disk> Writer<D> {
                 Err(error)
             }
         }
+    }
+
+    /// How often everything written by then was made to outlive a power loss: by [`Writer::sync`], or since a segment
+    /// ended.
+    pub fn syncs(&self) -> u64 {
+        self.syncs
     }
 
     /// The recorder itself has missed cuts: what is open ends here, and a loss begins.
@@ -413,6 +422,7 @@ impl<D: Disk> Writer<D> {
         if std::mem::take(&mut self.loss_told) {
             self.loss = None;
         }
+        self.syncs = self.syncs.wrapping_add(1);
         Ok(())
     }
 
