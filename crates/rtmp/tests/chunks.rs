@@ -255,12 +255,30 @@ fn full(id: u8, time: u32, length: u32, kind: u8) -> Vec<u8> {
 }
 
 #[test]
-fn a_message_in_one_chunk_is_not_copied() {
-    let mut input = BytesMut::from(&[full(4, 0, 100, kind::AUDIO), vec![7; 100]].concat()[..]);
+fn a_large_message_in_one_chunk_is_not_copied() {
+    let mut reader = reader();
+    let mut size = BytesMut::from(&[full(2, 0, 4, kind::SET_CHUNK_SIZE), vec![0, 0, 0x40, 0]].concat()[..]);
+    assert!(reader.read(&mut size).unwrap().is_none());
+    let mut input = BytesMut::from(&[full(6, 0, 5000, kind::VIDEO), vec![7; 5000]].concat()[..]);
     let payload = input[12..].as_ptr();
-    let message = reader().read(&mut input).unwrap().unwrap();
+    let message = reader.read(&mut input).unwrap().unwrap();
     assert_eq!(message.body.as_ptr(), payload);
-    assert_eq!(message.body, vec![7; 100]);
+    assert_eq!(message.body, vec![7; 5000]);
+}
+
+#[test]
+fn a_frame_of_sound_that_is_kept_does_not_keep_what_was_read_with_it() {
+    let (mut reader, mut input) = (reader(), BytesMut::with_capacity(16 << 10));
+    let begin = input.as_ptr();
+    let mut kept = Vec::new();
+    for _ in 0..1000 {
+        input.extend_from_slice(&[full(4, 0, 100, kind::AUDIO), vec![7; 100]].concat());
+        kept.extend(reader.read(&mut input).unwrap());
+        // As a connection makes room for its next read.
+        input.reserve(4 << 10);
+        assert!((begin..=begin.wrapping_add(16 << 10)).contains(&input.as_ptr()), "another buffer");
+    }
+    assert!(kept.iter().all(|message| message.body == vec![7; 100]));
 }
 
 #[test]

@@ -7,6 +7,10 @@ use super::{
 };
 use crate::{Cause, Error};
 
+/// A body of fewer bytes is copied: sound would hold the whole of a read buffer for as long as its frames are kept, and
+/// the pictures beside it are gathered out of that buffer as a rule.
+const COPIED: usize = 4 << 10;
+
 /// Bounds on what a peer can make a [`Reader`] hold.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -73,8 +77,8 @@ impl Reader {
         self.held.saturating_add(self.streams.capacity().saturating_mul(size_of::<ChunkStream>()))
     }
 
-    /// Takes the next message out of `input`; none if the rest of it is still to come. A message that lies whole in one
-    /// chunk shares `input`'s memory, another is gathered with one copy.
+    /// Takes the next message out of `input`; none if the rest of it is still to come. A large message that lies whole in
+    /// one chunk shares `input`'s memory, another is gathered with one copy.
     pub fn read(&mut self, input: &mut BytesMut) -> Result<Option<Message>, Error> {
         self.message(input).map_err(|cause| Error { position: self.received, cause })
     }
@@ -151,7 +155,7 @@ impl Reader {
         let body = if arrived == length {
             stream.partial = None;
             self.received = self.received.saturating_add(arrived as u64);
-            input.split_to(arrived).freeze()
+            take_whole(input, arrived)
         } else {
             let capacity = partial.capacity();
             let others = self.held.saturating_sub(capacity);
@@ -199,6 +203,16 @@ impl Reader {
             self.held = self.held.saturating_sub(partial.capacity());
         }
     }
+}
+
+/// A message that lies whole at the beginning of `input`.
+fn take_whole(input: &mut BytesMut, length: usize) -> Bytes {
+    if length >= COPIED {
+        return input.split_to(length).freeze();
+    }
+    let body = Bytes::copy_from_slice(input.get(..length).unwrap_or_default());
+    input.advance(length);
+    body
 }
 
 /// Capacity for a partial message of `length` bytes when `arrived` more go in. It doubles, and begins with what is in
