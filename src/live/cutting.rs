@@ -1,5 +1,7 @@
 //! The frames of a broadcast, cut into segments: for the recorder first, then for the viewers.
 
+mod uncut;
+
 use std::{
     sync::{Arc, PoisonError},
     time::Duration,
@@ -10,6 +12,7 @@ use kaibo_hub::{Entry, Next, Publisher, Start};
 use kaibo_media::{Item, Span};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use self::uncut::Uncut;
 use super::{Live, Shown};
 use crate::packager::Queued;
 
@@ -53,11 +56,13 @@ impl Live {
     pub(super) async fn cut(self: Arc<Self>, mut segmenter: Segmenter, recorded: Publisher<Recorded>) {
         let mut frames = self.frames.cursor(Start::Oldest);
         let (mut batch, mut cuts, mut number, mut run) = (Vec::new(), Vec::new(), 0, None);
-        let mut shown_at = Instant::now();
+        let (mut shown_at, mut uncut) = (Instant::now(), Uncut::default());
         loop {
             match frames.next(&mut batch).await {
                 Next::Entries => {
-                    for Queued(item) in batch.drain(..) {
+                    let first = frames.position() - batch.len() as u64;
+                    for (number, Queued(item)) in (first..).zip(batch.drain(..)) {
+                        uncut.note(number, &item);
                         if let Item::Frame(frame) = &item
                             && run.replace(frame.run.number) != Some(frame.run.number)
                             && let Some(beside) =
@@ -83,6 +88,9 @@ impl Live {
             for cut in &cuts {
                 number += 1;
                 recorded.push(Recorded { cut: cut.clone(), number });
+                if let Cut::Part(part) = cut {
+                    self.frames.replace(uncut.cut(part));
+                }
             }
             if !cuts.is_empty() {
                 self.wait_for_recorder(number).await;

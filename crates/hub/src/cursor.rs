@@ -72,6 +72,11 @@ impl<T: Entry> Cursor<T> {
         Ring(Arc::clone(&self.shared))
     }
 
+    /// Number of the entry that it comes to next; the ring's first one has 0.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
     /// Waits for entries and fills `batch` with them (what was in it before is dropped). Cancelling loses nothing.
     pub async fn next(&mut self, batch: &mut Vec<T>) -> Next {
         poll_fn(|cx| self.poll_next(cx, batch)).await

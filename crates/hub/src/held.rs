@@ -1,6 +1,6 @@
 //! What the ring holds, and what has to leave it.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 /// Something that flows through a ring. What the methods say must never change.
 pub trait Entry: Clone + Send + Sync + 'static {
@@ -87,6 +87,15 @@ impl<T: Entry> Held<T> {
                 self.bytes -= oldest.size();
                 old.push(oldest);
             }
+        }
+    }
+
+    /// Puts `entry` in the place of entry `number`, if that is held, and the one that was there into `entry`.
+    pub(crate) fn replace(&mut self, number: u64, entry: &mut T) {
+        let at = number.checked_sub(self.first()).and_then(|at| usize::try_from(at).ok());
+        if let Some(held) = at.and_then(|at| self.entries.get_mut(at)) {
+            mem::swap(held, entry);
+            self.bytes = self.bytes.saturating_sub(entry.size()).saturating_add(held.size());
         }
     }
 

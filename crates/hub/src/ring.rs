@@ -3,7 +3,7 @@
 use std::{
     hash::{Hash, Hasher},
     sync::{
-        Arc, PoisonError, RwLock, RwLockReadGuard,
+        Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -74,6 +74,15 @@ impl<T: Entry> Ring<T> {
         Watch::new(Arc::clone(&self.0))
     }
 
+    /// Puts others in the place of entries that are still held, by their numbers ([`Cursor::position`]): such that say
+    /// the same of themselves and lie elsewhere in memory. No reader is woken for it. What was there is dropped.
+    pub fn replace(&self, mut others: Vec<(u64, T)>) {
+        let mut held = self.0.write();
+        others.iter_mut().for_each(|(number, entry)| held.replace(*number, entry));
+        // Freeing takes time that belongs outside of the lock.
+        drop(held);
+    }
+
     /// How many cursors live.
     pub fn cursors(&self) -> usize {
         self.0.waiting.cursors()
@@ -120,8 +129,12 @@ impl<T: Entry> Shared<T> {
         self.held.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn write(&self) -> RwLockWriteGuard<'_, Held<T>> {
+        self.held.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn change(&self, change: impl FnOnce(&mut Held<T>)) {
-        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.write();
         change(&mut held);
         self.news.store(held.next() << 1 | u64::from(held.ended()), Ordering::Release);
         drop(held);

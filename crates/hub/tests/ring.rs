@@ -42,6 +42,22 @@ fn a_viewer_of_a_stream_without_keyframe_yet_waits_for_the_first() {
 }
 
 #[test]
+fn readers_find_an_entry_where_it_lies_now() {
+    let (publisher, ring) = ring(TWENTY);
+    let (mut reader, mut batch) = (ring.cursor(Start::Oldest), Vec::new());
+    publisher.push_many(&mut (0..25).map(Tick::new).collect());
+    // 3 is gone, 30 has not come.
+    ring.replace([3, 7, 24, 30].map(|number| (number, Tick { time: -1, ..Tick::new(number) })).into());
+    let mut late = ring.cursor(Start::Oldest);
+    assert_eq!(late.try_next(&mut batch), Some(Next::Entries));
+    assert_eq!(late.position(), 25);
+    assert_eq!(numbers(&batch), (5..25).collect::<Vec<_>>());
+    let moved: Vec<_> = batch.iter().filter(|tick| tick.time == -1).map(|tick| tick.number).collect();
+    assert_eq!(moved, [7, 24]);
+    assert_eq!(reader.try_next(&mut batch), Some(Next::Lagged { skipped: 20 }));
+}
+
+#[test]
 fn oldest_and_next_start_where_they_say() {
     let (publisher, ring) = ring(TWENTY);
     publisher.push_many(&mut (0..25).map(Tick::new).collect());
