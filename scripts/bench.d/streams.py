@@ -1,9 +1,10 @@
-"""Many streams with few viewers each beside one stream with as many viewers."""
+"""Many streams with few viewers each beside one stream with as many viewers. As many as leave half of a core to the
+viewers: HLS is cut for each stream, which alone takes nearly a whole core for 500."""
 
 import rig
 from rig import Goal, cost
 
-STREAMS, EACH = 500, 4
+STREAMS, EACH = 150, 4
 
 
 def of_streams(batch):
@@ -23,7 +24,8 @@ def of_streams(batch):
     ratio = net / cost(one)
     return Goal(
         f"CPU s/GB, {STREAMS} streams × {EACH} viewers, batch = \"{batch}\", without what taking them in costs",
-        f"≤ 1 × {STREAMS * EACH} viewers", f"{net:.2f}", f"1 stream {cost(one):.2f}", ratio, ratio <= 1,
+        f"≤ 1 × {STREAMS * EACH} viewers", f"{net:.2f}", f"1 stream {cost(one):.2f}", ratio,
+        ratio <= 1 and not many["faults"],
         f"batch {batch}: taking {STREAMS} streams in is {100 * ingest:.0f} % of the core; {cost(many):.2f} s/GB with it, "
         f"core {of_many['server_cpu_pct']:.0f} %")
 
