@@ -117,13 +117,13 @@ pub fn spawn(server: &Arc<Server>, serving: impl Future<Output = ()> + Send + 's
 }
 
 /// Options of a socket that media is written to. `stall` is how long its peer may leave data unacknowledged or its
-/// window closed before the kernel drops the connection (`TCP_USER_TIMEOUT`).
+/// window closed before the kernel drops the connection (`TCP_USER_TIMEOUT`); it looks only when it probes, a little later.
 pub fn for_viewer(stream: &Stream, stall: Duration) {
     let socket = SockRef::from(stream.tcp());
     // None of these can fail in a way that matters: without them a viewer only costs more.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
-    let _ = socket.set_tcp_user_timeout(Some(stall));
+    let _ = socket.set_tcp_user_timeout(Some(stall - stall / 15));
 }
 
 /// Options of a publisher's socket: a host that vanished without a FIN is found out by the kernel, too.
