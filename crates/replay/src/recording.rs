@@ -108,8 +108,11 @@ impl Recording {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Missing(id.clone()),
             _ => Error::at(&path)(error),
         })?;
-        let Some(Fact::Opened(meta)) = lines.next()? else {
-            return Err(lines.damaged("not the first line of an index"));
+        let meta = match lines.next()? {
+            Some(Fact::Opened(meta)) => meta,
+            Some(_) => return Err(lines.damaged("not the first line of an index")),
+            // Its writer is about to begin, or never got that far.
+            None => return Err(Error::Missing(id.clone())),
         };
         let mut recording = Self { whole: lines.line.len() as u64, ..Self::new(meta) };
         let mut current = None;

@@ -71,6 +71,19 @@ fn a_damaged_index_is_reported_with_its_line() {
 }
 
 #[test]
+fn a_recording_before_its_first_line_is_none_yet() {
+    let root = tempfile::tempdir().unwrap();
+    let recordings = finished(root.path(), "b-1", 9);
+    let index = fs::read_to_string(root.path().join("b-1/index.jsonl")).unwrap();
+    let first = index.lines().next().unwrap();
+    fs::create_dir(root.path().join("b-2")).unwrap();
+    for begun in ["", &first[..first.len() / 2]] {
+        fs::write(root.path().join("b-2/index.jsonl"), begun).unwrap();
+        assert!(matches!(recordings.open(&id("b-2")), Err(Error::Missing(_))), "{begun}");
+    }
+}
+
+#[test]
 fn a_deleted_recording_is_gone_but_whoever_reads_it_reads_on() {
     let root = tempfile::tempdir().unwrap();
     let recordings = finished(root.path(), "b-1", 9);
