@@ -104,6 +104,10 @@ struct Audience {
     waker: Waker,
     /// Whom a pass that is under way comes to next.
     next: usize,
+    /// There is one.
+    under_way: bool,
+    /// The round that it was in last.
+    round: u64,
 }
 
 impl Audience {
@@ -113,6 +117,7 @@ impl Audience {
         let mut cx = Context::from_waker(&self.waker);
         while let Poll::Ready(()) = self.watch.poll_change(&mut cx) {}
         self.next = 0;
+        self.under_way = true;
     }
 
     /// Visits as many as it may; answers how many are gone, and whether the pass is over.
@@ -140,7 +145,9 @@ struct Audiences {
     by_number: HashMap<u64, Audience>,
     numbers: HashMap<Ring<Shared>, u64>,
     last: u64,
-    /// Those that this round has yet to come to.
+    /// How many rounds there were, the present one included.
+    rounds: u64,
+    /// Those that it has yet to come to, or that take turns in it.
     round: VecDeque<u64>,
     room: Room,
 }
@@ -152,6 +159,7 @@ pub async fn run(shard: Arc<Shard>) {
         by_number: HashMap::new(),
         numbers: HashMap::new(),
         last: 0,
+        rounds: 0,
         round: VecDeque::new(),
         room: Room::default(),
     };
@@ -165,17 +173,15 @@ pub async fn run(shard: Arc<Shard>) {
             _ = ticks.tick() => audiences.ring_all(),
         }
         pace.begin(Instant::now());
-        audiences.begin_round();
-        let mut under_way = None;
+        audiences.rounds += 1;
         loop {
             let mut left = IN_A_ROW;
             let now = Instant::now();
             audiences.admit(now);
+            audiences.call_in();
             while left > 0 {
-                let Some(number) = under_way.take().or_else(|| audiences.next()) else { break };
-                if !audiences.go_on(number, now, &mut left) {
-                    under_way = Some(number);
-                }
+                let Some(number) = audiences.round.pop_front() else { break };
+                audiences.go_on(number, now, &mut left);
             }
             if left > 0 {
                 break;
@@ -205,7 +211,16 @@ impl Audiences {
                 let waker = Waker::from(bell.clone());
                 // A pass follows soon: only then does the ring know whom to wake.
                 waker.wake_by_ref();
-                Audience { watch: ring.watch(), ring, viewers: Vec::new(), bell, waker, next: 0 }
+                Audience {
+                    watch: ring.watch(),
+                    ring,
+                    viewers: Vec::new(),
+                    bell,
+                    waker,
+                    next: 0,
+                    under_way: false,
+                    round: 0,
+                }
             });
             match viewer.welcome(&mut Context::from_waker(&audience.waker), now, &mut self.room) {
                 Visit::Stays => audience.viewers.push(viewer),
@@ -228,33 +243,37 @@ impl Audiences {
         }
     }
 
-    /// A round is of those audiences that have something to do now; in the meantime more may gather for the next.
-    fn begin_round(&mut self) {
-        mem::swap(&mut self.round, &mut self.shard.inbox().ready);
-    }
-
-    /// The audience that waits longest, at the beginning of its pass.
-    fn next(&mut self) -> Option<u64> {
-        loop {
-            let number = self.round.pop_front()?;
-            if let Some(audience) = self.by_number.get_mut(&number) {
-                audience.begin_pass();
-                return Some(number);
+    /// Those with something to do join the round, each once: what comes for it after that gathers for the next.
+    fn call_in(&mut self) {
+        let mut inbox = self.shard.inbox();
+        for _ in 0..inbox.ready.len() {
+            let Some(number) = inbox.ready.pop_front() else { return };
+            let Some(audience) = self.by_number.get_mut(&number) else { continue };
+            if audience.round == self.rounds {
+                inbox.ready.push_back(number);
+            } else {
+                audience.round = self.rounds;
+                self.round.push_back(number);
             }
         }
     }
 
-    /// Goes on with a pass; true if it is over.
-    fn go_on(&mut self, number: u64, now: Instant, left: &mut usize) -> bool {
-        let Some(audience) = self.by_number.get_mut(&number) else { return true };
+    /// Goes on with a pass. One that takes longer than its turn comes to its end behind the others': nobody waits for all
+    /// viewers of a stream that has many.
+    fn go_on(&mut self, number: u64, now: Instant, left: &mut usize) {
+        let Some(audience) = self.by_number.get_mut(&number) else { return };
+        if !audience.under_way {
+            audience.begin_pass();
+        }
         let (gone, over) = audience.go_on(now, left, &mut self.room);
+        audience.under_way = !over;
         self.shard.viewers.fetch_sub(gone, Ordering::Relaxed);
         if audience.viewers.is_empty() {
             self.numbers.remove(&audience.ring);
             self.by_number.remove(&number);
-            return true;
+        } else if !over {
+            self.round.push_back(number);
         }
-        over
     }
 
     /// Everybody is visited soon.
