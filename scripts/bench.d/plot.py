@@ -43,6 +43,11 @@ unset multiplot
 """
 
 
+def decimals(value):
+    """Two digits of what is below 10; nobody reads tenths of more."""
+    return 1 if value < 10 else 0
+
+
 def title(line):
     name = {"floor": "the floor", "kaibo": "Kaibo"}.get(line["server"], line["server"])
     how = {"auto": "frame by frame" if line["server"] == "floor" else "auto", "50ms": "50 ms"}.get(line["batch"])
@@ -64,7 +69,7 @@ def draw(servers, target):
         labels.append(f'{at} {line["s_per_gb"]} "{line["s_per_gb"]:.2f}"')
         if line["p50"] == line["p50"]:
             spans.append(f"{at} {line['p50']} {line['p99']} {shade}")
-            said.append(f'{at} {line["p99"]} "{line["p50"]:.2g} – {line["p99"]:.2g}"')
+            said.append(f'{at} {line["p99"]} "{line["p50"]:.{decimals(line["p50"])}f} – {line["p99"]:.{decimals(line["p99"])}f}"')
     delays = [float(span.split()[n]) for span in spans for n in (1, 2)]
     script = SCRIPT.format(
         target=target, viewers=viewers, height=150 + 46 * len(lines), count=len(lines), names=", ".join(names),
