@@ -38,6 +38,10 @@ impl Entry for Queued {
             Item::Break => i64::MIN,
         }
     }
+
+    fn urgent(&self) -> bool {
+        self.keyframe() || matches!(self.0, Item::Break)
+    }
 }
 
 /// A block on its way to the viewers.

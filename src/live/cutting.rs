@@ -58,7 +58,9 @@ impl Live {
         let (mut batch, mut cuts, mut number, mut run) = (Vec::new(), Vec::new(), 0, None);
         let (mut shown_at, mut uncut) = (Instant::now(), Uncut::default());
         loop {
-            match frames.next(&mut batch).await {
+            // Until then a frame is only added to a part: it waits for those that follow.
+            let due = segmenter.next_cut().map_or(i64::MIN, |at| at.as_millis());
+            match frames.next_from(due, &mut batch).await {
                 Next::Entries => {
                     let first = frames.position() - batch.len() as u64;
                     for (number, Queued(item)) in (first..).zip(batch.drain(..)) {

@@ -87,9 +87,28 @@ impl<T: Entry> Cursor<T> {
         if let Some(next) = self.try_next(batch) {
             return Poll::Ready(next);
         }
-        self.shared.waiting.wait(self.place, cx.waker());
+        self.shared.waiting.wait(self.place, cx.waker(), self.next, i64::MIN);
         // An entry that came between the two calls may have found nobody to wake.
         self.try_next(batch).map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// As [`Cursor::next`] for a reader who has time: waits until an entry comes that is due at `time` or later or that is
+    /// urgent, until there are as many as a batch has, or for the end. So one wake-up does for many entries.
+    pub async fn next_from(&mut self, time: i64, batch: &mut Vec<T>) -> Next {
+        batch.clear();
+        poll_fn(|cx| {
+            if let Some(next) = self.try_next_from(time, batch) {
+                return Poll::Ready(next);
+            }
+            self.shared.waiting.wait(self.place, cx.waker(), self.next, time);
+            self.try_next_from(time, batch).map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    fn try_next_from(&mut self, time: i64, batch: &mut Vec<T>) -> Option<Next> {
+        let reached = self.shared.read().reached();
+        if reached.suffices(self.next, time) { self.try_next(batch) } else { None }
     }
 
     /// Entries that it has not read are gone.

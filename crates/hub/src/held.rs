@@ -2,6 +2,8 @@
 
 use std::{collections::VecDeque, mem};
 
+use crate::cursor::BATCH_ENTRIES;
+
 /// Something that flows through a ring. What the methods say must never change.
 pub trait Entry: Clone + Send + Sync + 'static {
     /// Bytes that it keeps in memory.
@@ -10,6 +12,10 @@ pub trait Entry: Clone + Send + Sync + 'static {
     fn keyframe(&self) -> bool;
     /// When it is due, in milliseconds on the writer's timeline.
     fn time(&self) -> i64;
+    /// Readers who have time until later ([`crate::Cursor::next_from`]) are told of it at once.
+    fn urgent(&self) -> bool {
+        self.keyframe()
+    }
 }
 
 /// How much a ring holds.
@@ -36,12 +42,38 @@ pub(crate) struct Held<T> {
     next: u64,
     /// Number of the newest keyframe, unless it had to leave.
     keyframe: Option<u64>,
+    /// Number of the entry behind the newest urgent one.
+    urgent: u64,
     ended: bool,
+}
+
+/// What a ring has come to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reached {
+    /// When the newest entry is due.
+    time: i64,
+    /// Numbers of the oldest entry, of the one to come and of the one behind the newest urgent one.
+    first: u64,
+    next: u64,
+    urgent: u64,
+    ended: bool,
+}
+
+impl Reached {
+    /// There is something for a reader who is at entry `next` and has time until `time`.
+    pub(crate) fn suffices(&self, next: u64, time: i64) -> bool {
+        let unread = self.next.saturating_sub(next);
+        self.ended
+            || unread > 0 && self.time >= time
+            || self.urgent > next
+            || self.first > next
+            || unread >= BATCH_ENTRIES as u64
+    }
 }
 
 impl<T: Entry> Held<T> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { entries: VecDeque::new(), limits, bytes: 0, next: 0, keyframe: None, ended: false }
+        Self { entries: VecDeque::new(), limits, bytes: 0, next: 0, keyframe: None, urgent: 0, ended: false }
     }
 
     /// Number of the oldest entry held (of the one to come, if none is).
@@ -61,6 +93,16 @@ impl<T: Entry> Held<T> {
         self.ended
     }
 
+    pub(crate) fn reached(&self) -> Reached {
+        Reached {
+            time: self.entries.back().map_or(i64::MIN, Entry::time),
+            first: self.first(),
+            next: self.next,
+            urgent: self.urgent,
+            ended: self.ended,
+        }
+    }
+
     pub(crate) fn end(&mut self) {
         self.ended = true;
     }
@@ -76,6 +118,9 @@ impl<T: Entry> Held<T> {
         let now = entry.time();
         if entry.keyframe() {
             self.keyframe = Some(self.next);
+        }
+        if entry.urgent() {
+            self.urgent = self.next + 1;
         }
         self.bytes += entry.size();
         self.entries.push_back(entry);

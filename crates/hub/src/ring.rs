@@ -137,7 +137,8 @@ impl<T: Entry> Shared<T> {
         let mut held = self.write();
         change(&mut held);
         self.news.store(held.next() << 1 | u64::from(held.ended()), Ordering::Release);
+        let reached = held.reached();
         drop(held);
-        self.waiting.wake();
+        self.waiting.wake(reached);
     }
 }

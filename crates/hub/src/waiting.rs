@@ -1,10 +1,11 @@
 //! The cursors that wait for an entry.
 
 use std::{
-    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     task::Waker,
 };
+
+use crate::held::Reached;
 
 /// A place for each cursor's waker. A waker is woken and dropped only outside of the lock: both may run code that comes
 /// back here.
@@ -14,10 +15,18 @@ pub(crate) struct Waiting(Mutex<Places>);
 #[derive(Default)]
 struct Places {
     /// One per cursor that lives, and the free ones: as many as there ever were cursors at the same time.
-    wakers: Vec<Option<Waker>>,
+    waiters: Vec<Option<Waiter>>,
     free: Vec<usize>,
-    /// How many of `wakers` wait.
+    /// How many of `waiters` wait.
     waiting: usize,
+}
+
+/// A cursor that waits.
+struct Waiter {
+    waker: Waker,
+    /// The entry that it comes to next, and how long it has time, see [`Reached::suffices`].
+    next: u64,
+    time: i64,
 }
 
 impl Waiting {
@@ -25,50 +34,55 @@ impl Waiting {
     pub(crate) fn join(&self) -> usize {
         let mut places = self.lock();
         places.free.pop().unwrap_or_else(|| {
-            places.wakers.push(None);
-            places.wakers.len() - 1
+            places.waiters.push(None);
+            places.waiters.len() - 1
         })
     }
 
     /// Gives the place back.
     pub(crate) fn leave(&self, place: usize) {
         let mut places = self.lock();
-        let waker = places.wakers.get_mut(place).and_then(Option::take);
-        places.waiting -= usize::from(waker.is_some());
+        let waiter = places.waiters.get_mut(place).and_then(Option::take);
+        places.waiting -= usize::from(waiter.is_some());
         places.free.push(place);
         drop(places);
-        drop(waker);
+        drop(waiter);
     }
 
-    /// Has `waker` woken by the next [`Waiting::wake`].
-    pub(crate) fn wait(&self, place: usize, waker: &Waker) {
+    /// Has `waker` woken by the next [`Waiting::wake`] that suffices for a reader who is at entry `next` and has time until
+    /// `time`.
+    pub(crate) fn wait(&self, place: usize, waker: &Waker, next: u64, time: i64) {
         let mut places = self.lock();
-        let Some(slot) = places.wakers.get_mut(place) else { return };
-        if slot.as_ref().is_some_and(|known| known.will_wake(waker)) {
+        let Some(slot) = places.waiters.get_mut(place) else { return };
+        if let Some(known) = slot
+            && known.waker.will_wake(waker)
+        {
+            (known.next, known.time) = (next, time);
             return;
         }
-        let known = slot.replace(waker.clone());
+        let known = slot.replace(Waiter { waker: waker.clone(), next, time });
         places.waiting += usize::from(known.is_none());
         drop(places);
         drop(known);
     }
 
-    /// Wakes whoever waits.
-    pub(crate) fn wake(&self) {
+    /// Wakes those who wait for what the ring has `reached`.
+    pub(crate) fn wake(&self, reached: Reached) {
         let mut places = self.lock();
         if places.waiting == 0 {
             return;
         }
-        let mut woken = Vec::with_capacity(mem::take(&mut places.waiting));
-        woken.extend(places.wakers.iter_mut().filter_map(Option::take));
+        let ready = |waiter: &mut Waiter| reached.suffices(waiter.next, waiter.time);
+        let woken: Vec<_> = places.waiters.iter_mut().filter_map(|waiter| waiter.take_if(ready)).collect();
+        places.waiting -= woken.len();
         drop(places);
-        woken.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(|waiter| waiter.waker.wake());
     }
 
     /// How many cursors live.
     pub(crate) fn cursors(&self) -> usize {
         let places = self.lock();
-        places.wakers.len() - places.free.len()
+        places.waiters.len() - places.free.len()
     }
 
     fn lock(&self) -> MutexGuard<'_, Places> {

@@ -27,7 +27,7 @@ impl<T: Entry> Watch<T> {
         if self.look() {
             return Poll::Ready(());
         }
-        self.shared.waiting.wait(self.place, cx.waker());
+        self.shared.waiting.wait(self.place, cx.waker(), 0, i64::MIN);
         // What came between the two looks may have found nobody to wake.
         if self.look() { Poll::Ready(()) } else { Poll::Pending }
     }

@@ -3,6 +3,9 @@
 mod support;
 
 use std::{
+    future::Future,
+    ops::Range,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -219,4 +222,39 @@ fn a_watch_tells_of_every_change_once() {
     assert_eq!(watch.poll_change(&mut cx), Poll::Pending, "is no news for ever");
     drop(watch);
     assert_eq!(ring.cursors(), 0);
+}
+
+#[test]
+fn a_reader_who_has_time_is_woken_once_for_many() {
+    let (publisher, ring) = ring(ROOMY);
+    let mut batch = Vec::new();
+    let mut cursor = ring.cursor(Start::Oldest);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    // Until an entry at 150 ms or later, an urgent one (0 and 10 are keyframes), a whole batch, or the end.
+    let mut read = |until: i64, more: Range<u64>| {
+        let end = more.end;
+        let mut next = Box::pin(cursor.next_from(until, &mut batch));
+        let mut cx = Context::from_waker(&waker);
+        let before = woken.0.load(Ordering::Relaxed);
+        for number in more {
+            assert_eq!(next.as_mut().poll(&mut cx), Poll::Pending, "before {number}");
+            assert_eq!(woken.0.load(Ordering::Relaxed), before, "woken before {number}");
+            publisher.push(Tick { keyframe: number < 20 && number % 10 == 0, ..Tick::new(number) });
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), before + 1);
+        assert_eq!(next.as_mut().poll(&mut cx), Poll::Ready(Next::Entries));
+        drop(next);
+        assert_eq!(cursor.position(), end);
+    };
+    read(150, 0..1);
+    read(150, 1..11);
+    read(150, 11..16);
+    read(i64::MAX, 16..16 + BATCH_ENTRIES as u64);
+    publisher.push(Tick { keyframe: false, ..Tick::new(99) });
+    drop(publisher);
+    let mut cx = Context::from_waker(&waker);
+    for end in [Next::Entries, Next::End] {
+        assert_eq!(pin!(cursor.next_from(i64::MAX, &mut batch)).poll(&mut cx), Poll::Ready(end));
+    }
 }

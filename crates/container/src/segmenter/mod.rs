@@ -143,6 +143,14 @@ impl Segmenter {
         self.fault.as_ref()
     }
 
+    /// No frame before this time completes a cut, but for a keyframe; none if any may. As far as the length of frames is
+    /// known.
+    pub fn next_cut(&self) -> Option<Timestamp> {
+        let (flow, open) = (self.flow.as_ref()?, self.assembly.open()?);
+        let end = (open.part_start + self.part.longest()).min(open.start() + self.lengths.limit());
+        Some(end - flow.driving().frame_duration())
+    }
+
     /// Takes the next item of the stream and appends the cuts that it completes.
     pub fn push(&mut self, item: &Item, out: &mut Vec<Cut>) {
         match item {

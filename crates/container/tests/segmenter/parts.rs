@@ -81,6 +81,34 @@ fn a_part_is_out_when_the_frame_after_it_arrives() {
 }
 
 #[test]
+fn whoever_waits_for_the_next_cut_misses_none_and_comes_in_time() {
+    for rate in [10.0, 24.0, 25.0, 30_000.0 / 1001.0, 30.0, 50.0, 60.0] {
+        let (mut publisher, mut cutting) = (Publisher::new(h264_aac()), Cutting::new());
+        let (mut sound, mut early) = (0, 0);
+        for number in 0..(rate * 20.0) as i64 {
+            let dts = (number as f64 * 1000.0 / rate).round() as i64;
+            let mut items = vec![publisher.picture(dts, number % (rate * 2.0).round() as i64 == 0)];
+            while sound * 1024 * 1000 / 44_100 < dts {
+                let at = ms(sound * 1024 * 1000 / 44_100);
+                items.insert(0, Item::Frame(Arc::new(publisher.frame(TrackId::Audio, at, false))));
+                sound += 1;
+            }
+            for item in items {
+                let Item::Frame(frame) = &item else { continue };
+                let (frame, next) = (frame.clone(), cutting.segmenter.next_cut());
+                let waits = !frame.keyframe && next.is_some_and(|next| frame.dts < next);
+                let cuts = cutting.push(item);
+                // How long frames last is known from the second picture on.
+                assert!(cuts == 0 || !waits || number < 2, "{rate}: {:?} before {next:?}", frame.dts);
+                early += usize::from(cuts == 0 && !waits);
+            }
+        }
+        // The frames that come around the end of a part.
+        assert!(early <= cutting.parts().len() * 4, "{rate}: {early} for {} parts", cutting.parts().len());
+    }
+}
+
+#[test]
 fn slow_pictures_get_parts_no_longer_than_the_target() {
     let mut cutting = Cutting::new();
     cutting.play(&mut Publisher::new(h264()), 1.0, 0, 10_500, 2);
