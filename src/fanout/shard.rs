@@ -25,8 +25,9 @@ use super::{
 };
 use crate::packager::Shared;
 
-/// Viewers who are visited before others on this core have their turn: publishers above all. Some 5 µs each.
-const IN_A_ROW: usize = 64;
+/// How long viewers are visited before others on this core have their turn: publishers above all. A viewer takes some 5 µs,
+/// with a keyframe 20.
+const TURN: Duration = Duration::from_micros(250);
 
 /// How often every viewer is visited, media or not: for what is due by the clock.
 const TICK: Duration = Duration::from_secs(5);
@@ -120,22 +121,34 @@ impl Audience {
         self.under_way = true;
     }
 
-    /// Visits as many as it may; answers how many are gone, and whether the pass is over.
-    fn go_on(&mut self, now: Instant, left: &mut usize, room: &mut Room) -> (usize, bool) {
+    /// Visits those whom there is time for; answers how many are gone, and whether the pass is over.
+    fn go_on(&mut self, turn: &Turn, room: &mut Room) -> (usize, bool) {
         let mut cx = Context::from_waker(&self.waker);
         let mut gone = 0;
-        while *left > 0 {
-            let Some(viewer) = self.viewers.get_mut(self.next) else { return (gone, true) };
-            *left -= 1;
-            match viewer.visit(&mut cx, now, room) {
+        while let Some(viewer) = self.viewers.get_mut(self.next) {
+            match viewer.visit(&mut cx, turn.began, room) {
                 Visit::Stays => self.next += 1,
                 Visit::Leaves => {
                     self.viewers.swap_remove(self.next);
                     gone += 1;
                 }
             }
+            if turn.is_over() {
+                break;
+            }
         }
         (gone, self.next >= self.viewers.len())
+    }
+}
+
+/// What a shard does before others on its core are asked.
+struct Turn {
+    began: Instant,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.began.elapsed() >= TURN
     }
 }
 
@@ -145,11 +158,30 @@ struct Audiences {
     by_number: HashMap<u64, Audience>,
     numbers: HashMap<Ring<Shared>, u64>,
     last: u64,
-    /// How many rounds there were, the present one included.
-    rounds: u64,
-    /// Those that it has yet to come to, or that take turns in it.
-    round: VecDeque<u64>,
+    round: Round,
     room: Room,
+}
+
+/// Audiences that take turns until each is through with what is new.
+#[derive(Default)]
+struct Round {
+    /// How many there were, this one included.
+    number: u64,
+    /// Those that have not had a turn in it. They come first: most are small.
+    fresh: VecDeque<u64>,
+    /// Those whose pass takes longer than a turn.
+    unfinished: VecDeque<u64>,
+}
+
+impl Round {
+    /// Whose turn it is.
+    fn next(&mut self) -> Option<u64> {
+        self.fresh.pop_front().or_else(|| self.unfinished.pop_front())
+    }
+
+    fn is_over(&self) -> bool {
+        self.fresh.is_empty() && self.unfinished.is_empty()
+    }
 }
 
 /// Serves a shard for as long as the server lives.
@@ -159,8 +191,7 @@ pub async fn run(shard: Arc<Shard>) {
         by_number: HashMap::new(),
         numbers: HashMap::new(),
         last: 0,
-        rounds: 0,
-        round: VecDeque::new(),
+        round: Round::default(),
         room: Room::default(),
     };
     let mut ticks = interval(TICK);
@@ -173,20 +204,22 @@ pub async fn run(shard: Arc<Shard>) {
             _ = ticks.tick() => audiences.ring_all(),
         }
         pace.begin(Instant::now());
-        audiences.rounds += 1;
+        audiences.round.number += 1;
         loop {
-            let mut left = IN_A_ROW;
-            let now = Instant::now();
-            audiences.admit(now);
+            let turn = Turn { began: Instant::now() };
+            audiences.admit(turn.began);
             audiences.call_in();
-            while left > 0 {
-                let Some(number) = audiences.round.pop_front() else { break };
-                audiences.go_on(number, now, &mut left);
+            while !turn.is_over()
+                && let Some(number) = audiences.round.next()
+            {
+                audiences.go_on(number, &turn);
             }
-            if left > 0 {
+            if turn.is_over() {
+                yield_now().await;
+            }
+            if audiences.round.is_over() {
                 break;
             }
-            yield_now().await;
         }
         let rest = pace.end(Instant::now());
         if !rest.is_zero() {
@@ -249,30 +282,30 @@ impl Audiences {
         for _ in 0..inbox.ready.len() {
             let Some(number) = inbox.ready.pop_front() else { return };
             let Some(audience) = self.by_number.get_mut(&number) else { continue };
-            if audience.round == self.rounds {
+            if audience.round == self.round.number {
                 inbox.ready.push_back(number);
             } else {
-                audience.round = self.rounds;
-                self.round.push_back(number);
+                audience.round = self.round.number;
+                self.round.fresh.push_back(number);
             }
         }
     }
 
     /// Goes on with a pass. One that takes longer than its turn comes to its end behind the others': nobody waits for all
     /// viewers of a stream that has many.
-    fn go_on(&mut self, number: u64, now: Instant, left: &mut usize) {
+    fn go_on(&mut self, number: u64, turn: &Turn) {
         let Some(audience) = self.by_number.get_mut(&number) else { return };
         if !audience.under_way {
             audience.begin_pass();
         }
-        let (gone, over) = audience.go_on(now, left, &mut self.room);
+        let (gone, over) = audience.go_on(turn, &mut self.room);
         audience.under_way = !over;
         self.shard.viewers.fetch_sub(gone, Ordering::Relaxed);
         if audience.viewers.is_empty() {
             self.numbers.remove(&audience.ring);
             self.by_number.remove(&number);
         } else if !over {
-            self.round.push_back(number);
+            self.round.unfinished.push_back(number);
         }
     }
 
