@@ -155,7 +155,6 @@ def kaibo(batch="auto", record=False, core=SERVER_CORE, folder=None, **settings)
         yield Server("kaibo", process, at["rtmp"], f"http://{at['http']}/live/{{}}.flv", at["http"], folder)
     finally:
         stop(process)
-        shutil.rmtree(pathlib.Path(folder, "media"), ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -196,7 +195,6 @@ def nginx(application="", http=""):
         yield Server("nginx-rtmp", process, f"127.0.0.1:{rtmp_port}", http=http_at, folder=folder / "files")
     finally:
         stop(process)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
