@@ -19,7 +19,7 @@ use bytes::Bytes;
 use kaibo_audience::{Pace, Phase};
 use kaibo_broadcast::{Broadcast, BroadcastId, EndReason, Epoch};
 use kaibo_container::{
-    flv::Flv,
+    flv::{Flv, Messages},
     segment::{Cut, Init, Part},
     segmenter::{self, Segmenter},
     ts,
@@ -42,7 +42,6 @@ pub use self::{
 use crate::{
     audience::{Audience, Viewer, Visit},
     config,
-    output::rtmp::Rtmp,
     packager::{Gathering, Outlet, Queued, Shared},
     recorder,
     server::Server,
@@ -82,7 +81,7 @@ pub struct Live {
     group: Option<Arc<Member>>,
     frames: Ring<Queued>,
     flv: Arc<Outlet<Flv>>,
-    rtmp: Arc<Outlet<Rtmp>>,
+    rtmp: Arc<Outlet<Messages>>,
     window: Mutex<Window>,
     /// The window as it is now, for those who read it and those who wait for it to change.
     shown: watch::Sender<Arc<Shown>>,
@@ -175,7 +174,7 @@ impl Live {
             told,
             group,
             flv: Outlet::new(Flv::default(), gathering),
-            rtmp: Outlet::new(Rtmp::default(), gathering),
+            rtmp: Outlet::new(Messages::default(), gathering),
             shown: watch::Sender::new(Arc::new(Shown::new(window.view(), false))),
             window: Mutex::new(window),
             cuts: recorded,

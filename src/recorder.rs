@@ -57,6 +57,15 @@ const TS_SEGMENTS: usize = 16;
 /// Segments of clips that are cut inside, kept in memory: the first and the last ones of those that are watched now.
 const PIECES: usize = 16;
 
+/// Why something does not come about that the store and a recording have to do with.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    #[error(transparent)]
+    Store(#[from] kaibo_store::Error),
+    #[error(transparent)]
+    Recording(#[from] Error),
+}
+
 /// Every recording of the server.
 pub struct Recordings {
     disk: kaibo_replay::Recordings,

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use kaibo_broadcast::BroadcastId;
 use kaibo_media::Timestamp;
 use kaibo_replay::{Error, Id, Recording, Segment};
-use kaibo_store::{Clip, ClipKind, Error as StoreError};
+use kaibo_store::{Clip, ClipKind};
 use tokio::{sync::watch, time::sleep};
 
 use super::{ClipObject, Cut, State, end};
 use crate::{
     notices,
-    recorder::{Replay, timeline},
+    recorder::{Fault, Replay, timeline},
     server::Server,
 };
 
@@ -33,15 +33,6 @@ pub async fn to_its_end(server: &Arc<Server>, id: &BroadcastId, mut woken: watch
             }
         }
     }
-}
-
-/// Why a step is to be tried again.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Recording(#[from] Error),
 }
 
 /// Does what is to be done next. True: that was the last.
@@ -142,7 +133,7 @@ async fn save(
     server: &Server,
     clip: &Clip,
     told: Option<kaibo_store::NewNotice>,
-) -> Result<bool, StoreError> {
+) -> Result<bool, kaibo_store::Error> {
     let (made, notices) = (clip.clone(), Vec::from_iter(told));
     let stored = notices.clone();
     let saved = server.store.ask(move |store| {

@@ -3,28 +3,26 @@
 
 use std::sync::Arc;
 
-use kaibo_container::flv::Flv;
+use kaibo_container::flv::{Flv, Messages};
 use kaibo_hub::{Cursor, Publisher, Ring, ring};
 use kaibo_media::{Frame, Item};
 
-use crate::{
-    output::rtmp::Rtmp,
-    packager::{Gathering, Outlet, Queued, Shared},
-};
+use crate::packager::{Gathering, Outlet, Queued, Shared};
 
 /// The frames of one push, while somebody watches it. Dropped, its viewers' streams end.
 pub struct Preview {
     frames: Publisher<Queued>,
     ring: Ring<Queued>,
     flv: Arc<Outlet<Flv>>,
-    rtmp: Arc<Outlet<Rtmp>>,
+    rtmp: Arc<Outlet<Messages>>,
 }
 
 impl Preview {
     /// Holds no more frames than a public stream has blocks.
     pub fn new(gathering: Gathering) -> Self {
         let (frames, ring) = ring(gathering.limits);
-        let (flv, rtmp) = (Outlet::new(Flv::default(), gathering), Outlet::new(Rtmp::default(), gathering));
+        let (flv, rtmp) =
+            (Outlet::new(Flv::default(), gathering), Outlet::new(Messages::default(), gathering));
         Self { frames, ring, flv, rtmp }
     }
 

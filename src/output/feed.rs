@@ -5,12 +5,12 @@ mod stream;
 use std::{collections::VecDeque, sync::Arc, task::Context};
 
 use bytes::Bytes;
-use kaibo_container::flv::{Flv, millis};
+use kaibo_container::flv::{Flv, Messages, millis};
 use kaibo_hub::{Cursor, Next, Ring};
 use kaibo_media::{Timestamp, Tracks};
 
 pub use self::stream::Stream;
-use super::{LAGS, Viewer, rtmp};
+use super::{LAGS, Viewer};
 use crate::packager::Shared;
 
 /// Media without an end: what a decoder is set up with, then the stream's shared blocks from a keyframe on.
@@ -37,7 +37,7 @@ impl Format {
     fn opening(self, tracks: &Tracks, time: Timestamp) -> Option<Bytes> {
         match self {
             Self::Flv => Flv::default().header(tracks, millis(time)).ok(),
-            Self::Rtmp => Some(rtmp::preamble(tracks, time)),
+            Self::Rtmp => Some(Messages::default().opening(tracks, time)),
         }
     }
 
@@ -50,7 +50,7 @@ impl Format {
                     old.video.is_some() == new.video.is_some() && old.audio.is_some() == new.audio.is_some();
                 same.then(|| Flv::default().sequence_headers(new, millis(time)))
             }
-            Self::Rtmp => Some(rtmp::preamble(new, time)),
+            Self::Rtmp => Some(Messages::default().opening(new, time)),
         }
     }
 }

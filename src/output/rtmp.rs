@@ -5,9 +5,7 @@ use std::{collections::VecDeque, future::poll_fn, io, net::SocketAddr, sync::Arc
 use bytes::{Bytes, BytesMut};
 use kaibo_audience::Phase;
 use kaibo_broadcast::{App, Refusal, State, Stream};
-use kaibo_container::flv::{Flv, Format, TagKind, millis};
-use kaibo_media::{Cue, Frame, Timestamp, Tracks};
-use kaibo_rtmp::{Connection, Event, play::write_message};
+use kaibo_rtmp::{Connection, Event};
 
 use super::{
     Viewer,
@@ -21,38 +19,6 @@ use crate::{
     server::Server,
     telemetry::Protocol,
 };
-
-/// FLV tag bodies in RTMP messages.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Rtmp(Flv);
-
-impl Format for Rtmp {
-    fn frame(&self, out: &mut BytesMut, frame: &Frame) {
-        if let Some((kind, prefix)) = self.0.body_prefix(frame) {
-            write_message(out, kind as u8, millis(frame.dts), &[&prefix, &self.0.body(frame)]);
-        }
-    }
-
-    fn cue(&self, out: &mut BytesMut, cue: &Cue) {
-        write_message(out, TagKind::Script as u8, millis(cue.at), &[&self.0.cue_body(cue)]);
-    }
-
-    fn headers(&self, out: &mut BytesMut, tracks: &Tracks, time: Timestamp) {
-        for (kind, prefix, record) in self.0.config_bodies(tracks) {
-            write_message(out, kind as u8, millis(time), &[&prefix, record]);
-        }
-    }
-}
-
-/// What a player gets before its first block, and where the tracks change.
-pub fn preamble(tracks: &Tracks, time: Timestamp) -> Bytes {
-    let mut out = BytesMut::new();
-    let format = Rtmp::default();
-    // At 0, always: ffmpeg takes metadata at any other time for a track of subtitles.
-    write_message(&mut out, TagKind::Script as u8, 0, &[&format.0.metadata(tracks)]);
-    format.headers(&mut out, tracks, time);
-    out.freeze()
-}
 
 /// Checks a player's request, and answers with what it is shown.
 pub async fn admit(

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use kaibo_broadcast::BroadcastId;
-use kaibo_replay::{Entry, Error, Id};
-use kaibo_store::Error as StoreError;
+use kaibo_replay::{Entry, Id};
 use tokio::task::spawn_blocking;
 
-use super::{Recordings, blocking};
+use super::{Fault, Recordings, blocking};
 use crate::{broadcasts::Status, server::Server};
 
 /// Broadcasts that the store is asked for at once: it takes a millisecond, in which others wait.
@@ -24,15 +23,6 @@ impl Recordings {
             }
         }
     }
-}
-
-/// Why not all are known.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Recording(#[from] Error),
 }
 
 async fn make_known(server: &Arc<Server>) -> Result<usize, Fault> {

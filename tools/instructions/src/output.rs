@@ -2,17 +2,15 @@
 
 use std::{hint::black_box, sync::Arc};
 
-use bytes::BytesMut;
 use kaibo_container::{
-    flv::{Flv, Format, Packager, millis},
+    flv::{Flv, Format, Messages, Packager},
     fmp4,
     segment::{Cut, Part},
     segmenter::{Config, Resume, Segmenter},
     ts,
 };
 use kaibo_hls::{self as hls, View, Wanted, Window};
-use kaibo_media::{Cue, Frame, Item, Span, Timestamp, Tracks};
-use kaibo_rtmp::play::write_message;
+use kaibo_media::{Item, Span};
 
 use crate::{
     count,
@@ -41,7 +39,7 @@ pub fn flv(frames: usize) {
 
 /// The same for RTMP players: tag bodies in chunks.
 pub fn rtmp() {
-    blocks(Chunks(Flv::default()), 4);
+    blocks(Messages::default(), 4);
 }
 
 fn blocks<F: Format + Copy>(format: F, frames: usize) {
@@ -55,22 +53,6 @@ fn blocks<F: Format + Copy>(format: F, frames: usize) {
             }
         }
     });
-}
-
-/// As the server writes them for players.
-#[derive(Clone, Copy)]
-struct Chunks(Flv);
-
-impl Format for Chunks {
-    fn frame(&self, out: &mut BytesMut, frame: &Frame) {
-        if let Some((kind, prefix)) = self.0.body_prefix(frame) {
-            write_message(out, kind as u8, millis(frame.dts), &[&prefix, &self.0.body(frame)]);
-        }
-    }
-
-    fn cue(&self, _: &mut BytesMut, _: &Cue) {}
-
-    fn headers(&self, _: &mut BytesMut, _: &Tracks, _: Timestamp) {}
 }
 
 /// Parts and segments of frames.

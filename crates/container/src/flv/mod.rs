@@ -4,7 +4,7 @@
 //!
 //! Reading: [`parse_video`] and [`parse_audio`] take a tag body as an RTMP message carries it; [`Tags`] walks a file.
 //! Writing: [`Flv`] writes tags; a [`Packager`] gathers the frames of a stream into [`Block`]s that every viewer
-//! shares, in FLV or in any other [`Format`].
+//! shares, in FLV, as RTMP [`Messages`] or in any other [`Format`].
 //!
 //! Times in tags are milliseconds on the broadcast's timeline. That begins at 0 with the broadcast and goes on
 //! through resumes, so players never see it reach 2^31, where they stall: that takes 24.8 days, and a broadcast
@@ -14,6 +14,7 @@ mod audio;
 mod cursor;
 mod extended;
 mod filler;
+mod messages;
 mod metadata;
 mod packager;
 mod prefix;
@@ -22,6 +23,7 @@ mod video;
 mod write;
 
 pub use audio::{Audio, parse_audio};
+pub use messages::Messages;
 pub use packager::{Block, Format, Packager};
 pub use prefix::{Prefix, websocket_header};
 pub use read::{Tag, Tags};
