@@ -15,7 +15,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 
 pub use places::{Place, Places};
-pub use stream::Stream;
+pub use stream::{Stream, send};
 
 use crate::{
     server::{Server, Stopping},

@@ -9,14 +9,13 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use kaibo_hub::Ring;
-use socket2::SockRef;
-use tokio::{io::Interest, net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, time::Instant};
 
 use super::carriage::Carriage;
 use crate::{
     output::feed::{Fed, Feed},
     packager::Shared,
-    socket::Place,
+    socket::{self, Place},
 };
 
 /// Blocks in one write. Somebody who joins has a GOP of them to catch up with.
@@ -165,9 +164,7 @@ fn write(tcp: &TcpStream, blocks: &mut VecDeque<Bytes>) -> io::Result<bool> {
             count += 1;
         }
         let slices = slices.get(..count).unwrap_or_default();
-        // One `sendmsg`: `writev` goes through the file system's layers first.
-        let send = || SockRef::from(tcp).send_vectored(slices);
-        let mut written = match tcp.try_io(Interest::WRITABLE, send) {
+        let mut written = match socket::send(tcp, slices) {
             Ok(written) => written,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
             Err(error) => return Err(error),
