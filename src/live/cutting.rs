@@ -141,7 +141,8 @@ impl Live {
     /// always what comes.
     fn show(&self, cuts: &[Cut]) {
         let mut window = self.window();
-        if self.end_reason().is_some() {
+        // The broadcast may be over while what came before its end is still being cut.
+        if self.end_reason().is_some() && matches!(cuts.last(), Some(Cut::End(_))) {
             window.announce_nothing();
         }
         for cut in cuts {
