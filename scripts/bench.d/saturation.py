@@ -6,15 +6,15 @@ import os
 import rig
 from rig import Goal, cost, delay
 
-STEPS = [int(step) for step in os.environ.get("STEPS", "3000 4500 6000 7500 9000").split()]
+STEPS = [int(step) for step in os.environ.get("STEPS", "2000 3000 3500 4000 4500 5000 6000 7500").split()]
 P99_MS = 60
 
 
-def climb(start, steps, of):
+def climb(start, steps, of, pushed=True):
     """The largest step that holds, and what was measured at each."""
     best, seen = 0, []
     for count in steps:
-        with start() as server, rig.pushing(server):
+        with start() as server, rig.pushing(server) if pushed else rig.nobody():
             # It is meant to fail somewhere.
             result = rig.watch(server, count=count, seconds=8, settle=3, sample=40, ramp_ms=1, of=of, may_fail=True)
         seen.append((count, result))
@@ -39,7 +39,9 @@ def run():
         now = climb(lambda: rig.kaibo("auto"), steps, "kaibo auto")
         if now[0] >= best:
             best, seen = now
-    beside, more = [], f"by viewers: {describe(seen)}"
+    # Its frames have not waited when they come to be written: it has 50 ms more than a server.
+    least, at = climb(lambda: rig.floor(50), STEPS, "floor 50 ms", pushed=False)
+    beside, more = [f"floor {least}"], f"by viewers: {describe(seen)}. The floor, 50 ms in a write: {describe(at)}"
     for name, start in rig.peers():
         if name == "nginx-rtmp":
             # It has no bound on the delay to keep: how many are served at all in real time?
@@ -47,7 +49,7 @@ def run():
             beside.append(f"{name} {theirs}")
             more += f". {name}: {describe(at)}"
     goals = [Goal("viewers of 2 Mbit/s on one core, delay p99 ≤ 60 ms, nobody stalled", "≥ 6000",
-                  str(best), ", ".join(beside) or "–", None, best >= 6000, more)]
+                  str(best), ", ".join(beside), best / least if least else None, best >= 6000, more)]
     return goals, {"saturation": [{
         "viewers": count, **delay(result), "s_per_gb": cost(result), "busy": result["server"]["server_cpu_pct"],
         "faults": result["faults"]} for count, result in seen]}
