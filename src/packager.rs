@@ -157,28 +157,32 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
                 blocks.push(Shared(Arc::new(block)));
             }
         };
-        loop {
-            tokio::select! {
-                next = frames.next(&mut batch) => match next {
+        'media: loop {
+            // Frames that gather are taken all at once when they are due: nobody need wake up for each.
+            let (mut next, is_due) = tokio::select! {
+                next = frames.next(&mut batch), if flush_at.is_none() => (Some(next), self.gathering.batch.is_zero()),
+                () = due(flush_at) => (frames.try_next(&mut batch), true),
+                () = due(release_at) => break,
+            };
+            while let Some(came) = next {
+                match came {
                     Next::Entries => {
                         for Queued(item) in batch.drain(..) {
-                            release_at = matches!(item, Item::Break).then(|| Instant::now() + self.gathering.hold);
+                            release_at =
+                                matches!(item, Item::Break).then(|| Instant::now() + self.gathering.hold);
                             share(packager.push(&item));
-                        }
-                        if self.gathering.batch.is_zero() {
-                            share(packager.flush());
-                        } else if flush_at.is_none() {
-                            flush_at = Some(Instant::now() + self.gathering.batch);
                         }
                     }
                     Next::Lagged { .. } => share(packager.flush()),
-                    Next::End => break,
-                },
-                () = due(flush_at) => {
-                    flush_at = None;
-                    share(packager.flush());
+                    Next::End => break 'media,
                 }
-                () = due(release_at) => break,
+                next = if is_due { frames.try_next(&mut batch) } else { None };
+            }
+            if is_due {
+                flush_at = None;
+                share(packager.flush());
+            } else {
+                flush_at = Some(Instant::now() + self.gathering.batch);
             }
             if made.cursors() > 0 {
                 watched = Instant::now();
