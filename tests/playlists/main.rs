@@ -159,7 +159,7 @@ fn look_around(
             continue;
         }
         serving::check(server, follower, violations);
-        serving::check_multivariant(server, way_in, size, since, &follower.seen.lock().unwrap(), violations);
+        serving::check_multivariant(server, way_in, size, since, follower, violations);
         let url = hls::media_playlist(server, way_in);
         violations
             .unless(url == follower.url, "H3", || format!("the list moved from {} to {url}", follower.url));

@@ -13,7 +13,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    follow::{Follower, Seen, Way, next_part},
+    follow::{Follower, Way, next_part},
     support::{
         Kaibo,
         hls::beside,
@@ -89,16 +89,21 @@ fn cors(reply: &Reply, what: &str, violations: &Violations) {
     violations.unless(allowed, "H17", || format!("{what}: {} without CORS", reply.status));
 }
 
-/// What the multivariant list of `way_in` says about pictures of `size`, with segments as in `seen`.
+/// What the multivariant list of `way_in` says about pictures of `size` and the segments that `follower` has seen.
 pub fn check_multivariant(
     server: &Kaibo,
     way_in: &str,
     size: (u64, u64),
     newest: Option<u64>,
-    seen: &Seen,
+    follower: &Follower,
     violations: &Violations,
 ) {
+    let before = follower.seen.lock().unwrap().playlist.clone();
     let reply = server.get(way_in);
+    let behind = parse(&http::get(&follower.url, &[]));
+    let listed = |list: &Option<Playlist>, number: u64| {
+        list.iter().flat_map(|list| &list.segments).any(|segment| segment.number == number)
+    };
     violations.unless(reply.status == 200, "H14", || format!("{way_in}: {}", reply.status));
     let text = reply.text();
     let line = text.lines().find(|line| line.starts_with("#EXT-X-STREAM-INF:")).unwrap_or_default();
@@ -112,11 +117,14 @@ pub fn check_multivariant(
     violations.unless(said("avc1.") && said("mp4a.40.2"), "H14", || format!("CODECS: {text}"));
     violations.unless((29.0..=31.0).contains(&number("FRAME-RATE")), "H14", || format!("FRAME-RATE: {text}"));
     // Peaks are measured over segments of half a target duration at least (RFC 8216 §4.3.4.2).
-    let target = seen.playlist.as_ref().map_or(1, |playlist| playlist.target_duration) * 1_000_000;
+    let target = before.as_ref().map_or(1, |playlist| playlist.target_duration) * 1_000_000;
     let from = newest.unwrap_or(0);
+    let seen = follower.seen.lock().unwrap();
     let peak = seen
         .segments
         .range(from..)
+        // Of what is listed; some may have come or gone between the looks.
+        .filter(|(number, _)| listed(&before, **number) && listed(&behind, **number))
         .map(|(_, kept)| kept)
         .filter(|kept| kept.segment.duration * 2 >= target)
         .map(|kept| kept.size as f64 * 8e6 / kept.segment.duration as f64)

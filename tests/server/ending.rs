@@ -43,11 +43,13 @@ fn an_encoder_that_stops_properly_ends_the_broadcast() {
     let status = server.get("/status/live/room").text();
     assert!(status.contains("\"state\":\"ended\"") && status.contains("/replay/"), "{status}");
     let id = ended["id"].as_str().unwrap();
-    let replay = server.get(&format!("/replay/{id}.m3u8"));
-    assert_eq!(replay.status, 200);
-    for line in ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-ENDLIST"] {
-        assert!(replay.text().contains(line), "{line} in {}", replay.text());
-    }
+    let is_final = || {
+        let replay = server.get(&format!("/replay/{id}.m3u8"));
+        assert_eq!(replay.status, 200);
+        ["#EXT-X-PLAYLIST-TYPE:VOD", "#EXT-X-ENDLIST"].iter().all(|line| replay.text().contains(line))
+    };
+    // Its last line is synced to the disk.
+    wait_until("the replay is final", seconds(2), is_final);
 }
 
 #[test]
