@@ -27,7 +27,7 @@ def pair(spread):
 
 def run():
     idle, busy, peers = [], [], []
-    for turn in range(min(rig.runs, 2)):
+    for turn in range(min(rig.runs, 3)):
         with rig.kaibo() as server:
             idle.append(latency(server, of="kaibo idle"))
         with rig.kaibo() as server, rig.pushing(server):
