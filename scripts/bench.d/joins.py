@@ -1,6 +1,7 @@
 """One viewer: added delay and the time to the first keyframe, on an idle server and beside 300 others."""
 
 import math
+import time
 
 import rig
 from rig import Goal
@@ -33,6 +34,8 @@ def run():
         with rig.kaibo() as server, rig.pushing(server):
             crowd = rig.spawn(rig.LOAD_CORE, [
                 rig.loadgen_bin, "flv", "--url", server.watch_url("0"), "--count", 300, "--sample", 1, "--seconds", 60])
+            # They have joined, and have the GOP that each began with.
+            time.sleep(3)
             busy.append(latency(server, of="kaibo beside 300 viewers"))
             rig.stop(crowd)
     for name, start in rig.peers():
