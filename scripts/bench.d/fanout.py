@@ -17,7 +17,7 @@ def measure():
             result = rig.watch(server, count=count, of=f"{name} {batch}".strip())
         found.setdefault((name, batch, count), []).append(result)
 
-    for turn in range(rig.runs):
+    for turn in rig.turns(rig.runs):
         for batch, floor_ms in PAIRS:
             for count in (FEW, MANY):
                 add("floor", batch, count, rig.floor(floor_ms), pushed=False)

@@ -21,7 +21,7 @@ def push(server, kbits, of):
 
 def run():
     ours, few, theirs = [], [], []
-    for turn in range(min(rig.runs, 3)):
+    for turn in rig.turns(3):
         with rig.kaibo(record=True) as server:
             ours.append(push(server, KBITS, "kaibo HLS and recording"))
         with rig.nginx(NGINX) as server:

@@ -28,7 +28,7 @@ def pair(spread):
 
 def run():
     idle, busy, peers = [], [], []
-    for turn in range(min(rig.runs, 3)):
+    for turn in rig.turns(3):
         with rig.kaibo() as server:
             idle.append(latency(server, of="kaibo idle"))
         with rig.kaibo() as server, rig.pushing(server):

@@ -54,7 +54,7 @@ def forget(out):
 def save(out, row, goals, data, seconds):
     """What a row found, until it is measured anew."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=rig.ROOT, capture_output=True, text=True).stdout
-    found = {"row": row, "commit": commit.strip(), "runs": rig.runs, "seconds": round(seconds),
+    found = {"row": row, "commit": commit.strip(), "runs": rig.turned, "seconds": round(seconds),
              "goals": [vars(goal) for goal in goals], **data, "complaints": rig.complaints}
     (out / f"{row}.row.json").write_text(json.dumps(found, indent=1))
     print(f"{row}: {seconds:.0f} s", file=sys.stderr)
@@ -77,7 +77,7 @@ def write(out, order):
     goals = [goal for row in rows for goal in row["goals"]]
     machine = f"{processor()}, {os.cpu_count()} cores, Linux {platform.release()}"
     short = [f"{machine}, at {commits}:", "", *goals_table(goals)]
-    lines = [*short, "", f"Runs, and how long they took: {measured}."]
+    lines = [*short, "", f"How often each row measured Kaibo, and how long that took: {measured}."]
     servers = next((row["servers"] for row in rows if row.get("servers")), None)
     if servers:
         lines += ["", *servers_table(servers)]

@@ -28,14 +28,24 @@ os.chmod(work, 0o755)
 running = []
 complaints = []
 runs = int(os.environ.get("RUNS", "5"))
+# How often the present row measures this server.
+turned = 1
 _measured = open(os.devnull, "w")
 
 
 def begin(out, row):
     """Every measurement of the row goes into a file in the folder `out`."""
-    global _measured
+    global _measured, turned
+    turned = 1
     complaints.clear()
     _measured = open(out / f"{row}.measurements.jsonl", "w")
+
+
+def turns(most):
+    """As many as were asked for, but no more than there is time for."""
+    global turned
+    turned = min(runs, most)
+    return range(turned)
 
 
 def keep(name, result):

@@ -25,7 +25,7 @@ def measure(batch):
 
 
 def of_streams(batch):
-    found = [measure(batch) for turn in range(min(rig.runs, 3))]
+    found = [measure(batch) for turn in rig.turns(3)]
     one, many, net, ingest, busy = (median(each[key] for each in found) for key in ("one", "many", "net", "ingest", "busy"))
     ratio = median(each["net"] / each["one"] for each in found)
     return Goal(
