@@ -14,7 +14,7 @@ def measure(core, of):
 
 
 def run():
-    pairs = [(measure("0", "kaibo on one core"), measure("0,1", "kaibo on two cores")) for _ in rig.turns(2)]
+    pairs = [(measure("0", "kaibo on one core"), measure("0,1", "kaibo on two cores")) for _ in range(rig.RUNS)]
     one, two = (median(cost(pair[of]) for pair in pairs) for of in (0, 1))
     share = median(pair[1]["server"]["busiest_thread"] for pair in pairs)
     ratio = median(cost(a) / cost(b) for a, b in pairs) * min(2, 1 / share)

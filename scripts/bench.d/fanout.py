@@ -17,16 +17,14 @@ def measure():
             result = rig.watch(server, count=count, of=f"{name} {batch}".strip())
         found.setdefault((name, batch, count), []).append(result)
 
-    for turn in rig.turns(rig.runs):
+    for turn in range(rig.RUNS):
         for batch, floor_ms in PAIRS:
             for count in (FEW, MANY):
                 add("floor", batch, count, rig.floor(floor_ms), pushed=False)
                 add("kaibo", batch, count, rig.kaibo(batch))
-        # The others take their time; twice is enough to see where they are.
-        if turn < 2:
-            for name, start in rig.peers():
-                for count in (FEW, MANY):
-                    add(name, "", count, start())
+        for name, start in rig.peers():
+            for count in (FEW, MANY):
+                add(name, "", count, start())
     return found
 
 

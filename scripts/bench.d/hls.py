@@ -58,7 +58,7 @@ def lists(url):
 
 def run():
     found = {}
-    for turn in rig.turns(3):
+    for turn in range(rig.RUNS):
         # Of two GOPs of 2 s: 1 MB.
         with rig.kaibo(record=True, HLS__SEGMENT="4s") as server, rig.pushing(server, settle=15):
             (playlist, *_) = lists(f"http://{server.http}/live/0.m3u8")

@@ -21,13 +21,13 @@ def push(server, kbits, of):
 
 def run():
     ours, few, theirs = [], [], []
-    for turn in rig.turns(3):
+    for turn in range(rig.RUNS):
         with rig.kaibo(record=True) as server:
             ours.append(push(server, KBITS, "kaibo HLS and recording"))
         with rig.nginx(NGINX) as server:
             theirs.append(push(server, KBITS, "nginx-rtmp HLS and recording"))
-    with rig.kaibo(record=True) as server:
-        few.append(push(server, FEW_KBITS, "kaibo HLS and recording, few bits"))
+        with rig.kaibo(record=True) as server:
+            few.append(push(server, FEW_KBITS, "kaibo HLS and recording, few bits"))
 
     def percent(results):
         return median(result["server"]["server_cpu_pct"] for result in results) / STREAMS

@@ -28,7 +28,7 @@ def pair(spread):
 
 def run():
     idle, busy, peers = [], [], []
-    for turn in rig.turns(3):
+    for turn in range(rig.RUNS):
         with rig.kaibo() as server:
             idle.append(latency(server, of="kaibo idle"))
         with rig.kaibo() as server, rig.pushing(server):
@@ -38,6 +38,7 @@ def run():
             time.sleep(3)
             busy.append(latency(server, of="kaibo beside 300 viewers"))
             rig.stop(crowd)
+    # To see where they are, once.
     for name, start in rig.peers():
         with start() as server:
             # Without a GOP cache each join waits for the next keyframe.

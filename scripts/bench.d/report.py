@@ -54,7 +54,7 @@ def forget(out):
 def save(out, row, goals, data, seconds):
     """What a row found, until it is measured anew."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=rig.ROOT, capture_output=True, text=True).stdout
-    found = {"row": row, "commit": commit.strip(), "runs": rig.turned, "seconds": round(seconds),
+    found = {"row": row, "commit": commit.strip(), "runs": rig.RUNS, "seconds": round(seconds),
              "goals": [vars(goal) for goal in goals], **data, "complaints": rig.complaints}
     (out / f"{row}.row.json").write_text(json.dumps(found, indent=1))
     print(f"{row}: {seconds:.0f} s", file=sys.stderr)

@@ -3,6 +3,7 @@ time limit and is ended by its id."""
 
 import contextlib
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -27,25 +28,16 @@ work = pathlib.Path(tempfile.mkdtemp(prefix="bench-"))
 os.chmod(work, 0o755)
 running = []
 complaints = []
-runs = int(os.environ.get("RUNS", "5"))
-# How often the present row measures this server.
-turned = 1
+# How often each row measures this server; what it tells are medians.
+RUNS = int(os.environ.get("RUNS", "5"))
 _measured = open(os.devnull, "w")
 
 
 def begin(out, row):
     """Every measurement of the row goes into a file in the folder `out`."""
-    global _measured, turned
-    turned = 1
+    global _measured
     complaints.clear()
     _measured = open(out / f"{row}.measurements.jsonl", "w")
-
-
-def turns(most):
-    """As many as were asked for, but no more than there is time for."""
-    global turned
-    turned = min(runs, most)
-    return range(turned)
 
 
 def keep(name, result):
@@ -327,3 +319,13 @@ class Goal:
     def __init__(self, what, goal, ours, beside="–", ratio=None, met=None, more=""):
         self.what, self.goal, self.ours, self.beside, self.ratio, self.met = what, goal, ours, beside, ratio, met
         self.more = more
+
+
+def dropped(found, of):
+    """When stalled viewers were dropped, in all runs."""
+    kept = [result["kept_s"] or {"p50": math.inf, "max": math.inf} for result in found]
+    p50, last = median(each["p50"] for each in kept), max(each["max"] for each in kept)
+    never = sum(result["not_dropped"] for result in found)
+    joined = sum(result["joined"] for result in found)
+    return Goal(f"… dropped after p50 / max ({joined} in all, {of}; {never} not at all)", "≤ 15 s",
+                f"{p50:.1f} / {last:.1f} s", "–", None, never == 0 and last <= 15)

@@ -6,7 +6,7 @@ import os
 import rig
 from rig import Goal, cost, delay
 
-STEPS = [int(step) for step in os.environ.get("STEPS", "2000 3000 3500 4000 4500 5000 6000 7500").split()]
+STEPS = [int(step) for step in os.environ.get("STEPS", "3000 3500 4000 4500 5000 6000 7500").split()]
 P99_MS = 60
 
 
@@ -31,20 +31,38 @@ def describe(seen):
         + (f" ({', '.join(result['faults'])})" if result["faults"] else "") for count, result in seen)
 
 
+def middle(climbs):
+    """That which ended at the median, or just below."""
+    return sorted(climbs, key=lambda climbed: climbed[0])[(len(climbs) - 1) // 2]
+
+
+def said(climbs):
+    """The median, and all."""
+    def one(best):
+        return str(best) if best else f"below {STEPS[0]}"
+
+    ends = sorted(best for best, _ in climbs)
+    return one(middle(climbs)[0]) + (f" (of {', '.join(map(one, ends))})" if ends[0] != ends[-1] else "")
+
+
 def run():
-    # The worse of two climbs: the floor climbs once, and a lucky one is nobody's.
-    climbs = [climb(lambda: rig.kaibo("auto"), STEPS, "kaibo auto") for _ in rig.turns(2)]
-    best, seen = min(climbs, key=lambda climbed: climbed[0])
-    # Its frames have not waited when they come to be written: it has 50 ms more than a server.
-    least, at = climb(lambda: rig.floor(50), STEPS, "floor 50 ms", pushed=False)
-    beside, more = [f"floor {least}"], f"by viewers: {describe(seen)}. The floor, 50 ms in a write: {describe(at)}"
-    for name, start in rig.peers():
-        if name == "nginx-rtmp":
-            theirs, at = climb(start, STEPS, name)
-            beside.append(f"{name} {theirs}")
-            more += f". {name}: {describe(at)}"
+    ours, floors, theirs = [], [], []
+    for turn in range(rig.RUNS):
+        ours.append(climb(lambda: rig.kaibo("auto"), STEPS, "kaibo auto"))
+        # Its frames have not waited when they come to be written: it has 50 ms more than a server.
+        floors.append(climb(lambda: rig.floor(50), STEPS, "floor 50 ms", pushed=False))
+        for name, start in rig.peers():
+            if name == "nginx-rtmp":
+                theirs.append(climb(start, STEPS, name))
+    best, seen = middle(ours)
+    least, at = middle(floors)
+    beside = [f"floor {said(floors)}"]
+    more = f"by viewers: {describe(seen)}. The floor, 50 ms in a write: {describe(at)}"
+    if theirs:
+        beside.append(f"nginx-rtmp {said(theirs)}")
+        more += f". nginx-rtmp: {describe(middle(theirs)[1])}"
     goals = [Goal("viewers of 2 Mbit/s on one core, delay p99 ≤ 60 ms, nobody stalled", "≥ 6000",
-                  str(best), ", ".join(beside), best / least if least else None, best >= 6000, more)]
+                  said(ours), ", ".join(beside), best / least if least else None, best >= 6000, more)]
     return goals, {"saturation": [{
         "viewers": count, **delay(result), "s_per_gb": cost(result), "busy": result["server"]["server_cpu_pct"],
         "faults": result["faults"]} for count, result in seen]}
