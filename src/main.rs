@@ -33,15 +33,6 @@ mod watch;
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
-
-/// glibc's keeps two thirds of what broadcasts took when they are over (docs/measurements.md).
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> ExitCode {
-    // Where the system has huge pages for everybody they would take a fifth more memory, and time to clear it. A system
-    // without them has nothing to turn off.
-    let _ = rustix::thread::disable_transparent_huge_pages(true);
     cli::run()
 }
