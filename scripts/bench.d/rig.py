@@ -14,7 +14,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PEERS = pathlib.Path(os.environ.get("PEERS", ROOT / "tests/tools/peers"))
+# Absolute: servers are started in folders of their own.
+PEERS = pathlib.Path(os.environ.get("PEERS", ROOT / "tests/tools/peers")).absolute()
 # The server has the first core to itself, the load the other.
 SERVER_CORE, LOAD_CORE = "0", "1"
 # No process of a measurement lives longer than this, in seconds.
