@@ -1,5 +1,6 @@
-"""Many streams with few viewers each beside one stream with as many viewers. HLS is cut for each stream, and to take 500 in
-takes nearly a whole core, whatever their bits: so there are 150 as everywhere else, and 500 of fewer bits, gathered."""
+"""Many streams with few viewers each beside one stream with as many viewers. HLS is cut for each stream: to
+take 500 of 2 Mbit/s in takes more than half of the core, and leaves too little to 2,000 viewers of so many bits. So there are
+150 of them, and 500 of fewer bits, gathered."""
 
 import rig
 from rig import Goal, cost, median
