@@ -427,9 +427,9 @@ impl Live {
         wanted(&shown.view).then_some(shown)
     }
 
-    /// The first segment is complete, or becomes so within `patience`.
-    pub async fn has_segment_within(&self, patience: Duration) -> bool {
-        self.shown_when(patience, |view| view.newest().is_some()).await.is_some()
+    /// What is shown once the first segment is complete; none if that takes longer than `patience`.
+    pub async fn with_segment_within(&self, patience: Duration) -> Option<Arc<Shown>> {
+        self.shown_when(patience, |view| view.newest().is_some()).await
     }
 
     /// `EXT-X-TARGETDURATION` in seconds, known with the first segment.

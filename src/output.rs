@@ -205,9 +205,9 @@ pub fn session(call: &Call, app: &App, broadcast: &BroadcastId, query: &str) -> 
     Err(Problem::new(StatusCode::FORBIDDEN, "play_session", "open the stream's own address first"))
 }
 
-/// As whom a viewer without a connection is counted.
-fn asking<'a>(call: &'a Call, app: &App, query: &'a str) -> Asking<'a> {
-    let session = call.server.access.play_is_guarded(app).then_some(query).filter(|query| !query.is_empty());
+/// As whom a viewer without a connection is counted. `session`: the query that let it in, empty where everybody may watch.
+fn asking<'a>(call: &'a Call, session: &'a str) -> Asking<'a> {
+    let session = Some(session).filter(|session| !session.is_empty());
     Asking { session, person: Person::new(call.address, call.header(header::USER_AGENT)) }
 }
 

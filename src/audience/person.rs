@@ -1,6 +1,9 @@
 //! Who somebody is, as far as that is looked at: never stored.
 
-use std::net::IpAddr;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    net::IpAddr,
+};
 
 use kaibo_audience::Seen;
 use sha2::{Digest, Sha256};
@@ -18,8 +21,10 @@ pub struct Person {
 impl Person {
     /// Whoever asks from `address` with `agent`.
     pub fn new(address: IpAddr, agent: &str) -> Self {
-        let [first, ..]: [u8; 32] = Sha256::digest(agent).into();
-        Self { network: network(address), agent: first }
+        let mut hasher = DefaultHasher::new();
+        agent.hash(&mut hasher);
+        let [agent, ..] = hasher.finish().to_le_bytes();
+        Self { network: network(address), agent }
     }
 }
 

@@ -143,7 +143,7 @@ impl Ranged<'_> {
     }
 
     fn quoted(&self) -> String {
-        if self.etag.is_empty() { String::new() } else { format!("\"{}\"", self.etag) }
+        if self.etag.is_empty() { String::new() } else { ["\"", self.etag, "\""].concat() }
     }
 
     fn date(&self) -> Option<String> {

@@ -15,7 +15,7 @@ use kaibo_replay::Id;
 
 use self::recorded::Past;
 use super::{
-    Names, asking, banned, consent, ended, etag, expired, keep_private, named, not_started, play_key, served,
+    Names, asking, banned, consent, ended, etag, expired, make_private, named, not_started, play_key, served,
     session, status,
 };
 use crate::{
@@ -64,9 +64,7 @@ pub async fn multivariant(
     play_key(call, &app, &stream)?;
     consent(call, Protocol::Hls, &Names::from(&*broadcast)).await?;
     let live = broadcast.live();
-    if !live.has_segment_within(FIRST_SEGMENT).await {
-        return Err(no_segment_yet());
-    }
+    live.with_segment_within(FIRST_SEGMENT).await.ok_or_else(no_segment_yet)?;
     carried(live, format)?;
     let id = broadcast.id();
     if let Some(shift) = shift {
@@ -108,11 +106,14 @@ pub async fn file(
         return Box::pin(recorded::file(call, app, stream, broadcast, file, (shift, &query))).await;
     };
     shown(&broadcast)?;
-    session(call, broadcast.app(), broadcast.id(), &query)?;
-    let visit = broadcast.live().visit(asking(call, broadcast.app(), &query)).ok_or_else(shared)?;
+    let guarded = call.server.access.play_is_guarded(broadcast.app());
+    // Where everybody may watch there is none to hand on.
+    let query = if guarded { &*query } else { "" };
+    session(call, broadcast.app(), broadcast.id(), query)?;
+    let visit = broadcast.live().visit(asking(call, query)).ok_or_else(shared)?;
     let mut response = match file.rsplit_once('.') {
-        Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, shift, &query).await,
-        Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, shift, &query).await,
+        Some(("live", "m3u8")) => playlist(call, &broadcast, Format::Fmp4, shift, query).await,
+        Some(("ts", "m3u8")) => playlist(call, &broadcast, Format::Ts, shift, query).await,
         Some((name, "m4s")) => match name.split_once('.') {
             Some((number, index)) => part(call, &broadcast, name, number, index).await,
             // Boxed, for what is read from a recording takes much room in the connection of whoever reads none.
@@ -123,7 +124,9 @@ pub async fn file(
         _ => Err(Problem::not_found()),
     }?;
     served(call, &visit, (telemetry::Protocol::Hls, broadcast.live().pace()), &response);
-    keep_private(call, broadcast.app(), &mut response);
+    if guarded {
+        make_private(&mut response);
+    }
     Ok(response)
 }
 
@@ -152,19 +155,14 @@ async fn playlist(
         return Box::pin(recorded::playlist(call, broadcast, shift, format, query)).await;
     }
     let live = broadcast.live();
-    if !live.has_segment_within(FIRST_SEGMENT).await {
-        return Err(no_segment_yet());
-    }
+    let now = live.with_segment_within(FIRST_SEGMENT).await.ok_or_else(no_segment_yet)?;
     carried(live, format)?;
-    let now = live.shown();
     // TS has no parts, and after the end there is nothing to wait for.
     let directives = match format {
         Format::Fmp4 if !now.view.ended() => Directives::parse(call.query()).map_err(bad_directive)?,
         Format::Fmp4 | Format::Ts => Directives::default(),
     };
     let now = reload(broadcast, &directives, now).await?;
-    // An invalid query was refused above; where everybody may watch there is none to hand on.
-    let query = if call.server.access.play_is_guarded(broadcast.app()) { query } else { "" };
     let reports = || qualities::reports(call, broadcast, &now);
     let playlist = now.playlist(format, directives.delta, query, reports).ok_or_else(no_segment_yet)?;
     let Playlist { text, gzip, etag } = &*playlist;
@@ -249,10 +247,9 @@ async fn ts_segment(call: &Call, broadcast: &Handle, number: &str) -> Result<Res
 
 /// A list of segments that are all refused is refused.
 fn carried(live: &Live, format: Format) -> Result<(), Problem> {
-    match (format, live.tracks()) {
-        (Format::Ts, Some(tracks)) => ts::carries(&tracks).map_err(|error| not_carried(&error)),
-        _ => Ok(()),
-    }
+    // Fragmented MP4 carries all that is taken in.
+    let tracks = if format == Format::Ts { live.tracks() } else { None };
+    tracks.map_or(Ok(()), |tracks| ts::carries(&tracks).map_err(|error| not_carried(&error)))
 }
 
 fn not_carried(error: &ts::Error) -> Problem {

@@ -156,7 +156,8 @@ impl Found {
     /// As whom its viewer is counted.
     pub(super) fn asking<'a>(&self, call: &'a Call, query: &'a str) -> Viewer<'a> {
         // A token is everybody's who has its address.
-        asking(call, &self.app, if self.token.is_some() { "" } else { query })
+        let guarded = self.token.is_none() && call.server.access.play_is_guarded(&self.app);
+        asking(call, if guarded { query } else { "" })
     }
 
     /// How its viewers come and go.

@@ -71,7 +71,7 @@ pub fn note_waiting(call: &Call, broadcast: &Handle) {
         return;
     }
     // Whoever waits has no session yet.
-    let viewer = asking(call, broadcast.app(), "");
+    let viewer = asking(call, "");
     let pace = Pace { kept: PATIENCE, target: Duration::ZERO };
     if let Some(visit) = broadcast.live().audience().visit(Phase::Before, viewer) {
         visit.served(telemetry::Protocol::Hls, 0, pace);

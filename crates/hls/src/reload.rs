@@ -1,5 +1,7 @@
 //! Blocking reloads: what a player says about the playlist that it waits for (rfc8216bis §6.2.5).
 
+use std::borrow::Cow;
+
 use kaibo_media::Span;
 
 use crate::{view::View, window::Position};
@@ -38,9 +40,17 @@ const SKIP: &str = "_HLS_skip";
 const RESERVED: &str = "_HLS_";
 
 /// The rest of a query: what is no directive.
-pub fn without_directives(query: &str) -> String {
-    let rest: Vec<&str> = query.split('&').filter(|field| !field.starts_with(RESERVED)).collect();
-    rest.join("&")
+pub fn without_directives(query: &str) -> Cow<'_, str> {
+    without(query, |field| field.starts_with(RESERVED))
+}
+
+/// `query` without those of its fields that are `ours`.
+pub fn without(query: &str, ours: impl Fn(&str) -> bool) -> Cow<'_, str> {
+    if !query.split('&').any(&ours) {
+        return query.into();
+    }
+    let rest: Vec<&str> = query.split('&').filter(|field| !ours(field)).collect();
+    rest.join("&").into()
 }
 
 impl Directives {

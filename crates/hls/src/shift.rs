@@ -1,12 +1,13 @@
 //! Views of a broadcast that end before its newest segment, or begin before its list does: chosen from what is recorded.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
 use kaibo_media::{Cue, Span, UnixMillis};
 
 use crate::{
     dates,
     playlist::{Entry, Kind, Playlist},
+    reload::without,
     uris::Uris,
 };
 
@@ -63,7 +64,10 @@ impl Shift {
     ///
     /// # Errors
     /// Where it makes no sense, see [`BadShift`].
-    pub fn parse(query: &str) -> Result<(Option<Self>, String), BadShift> {
+    pub fn parse(query: &str) -> Result<(Option<Self>, Cow<'_, str>), BadShift> {
+        if query.is_empty() {
+            return Ok((None, query.into()));
+        }
         let (delay, start, end) = (seconds(query, DELAY)?, seconds(query, START)?, seconds(query, END)?);
         let shift = match (delay, start, end) {
             (None, None, None) => None,
@@ -79,9 +83,7 @@ impl Shift {
                 end: end.map(|end| UnixMillis(millis(end))),
             }),
         };
-        let ours = |field: &&str| [DELAY, START, END].contains(&name(field));
-        let rest: Vec<&str> = query.split('&').filter(|field| !ours(field)).collect();
-        Ok((shift, rest.join("&")))
+        Ok((shift, without(query, |field| [DELAY, START, END].contains(&name(field)))))
     }
 
     /// The query that [`Shift::parse`] reads it from.

@@ -72,7 +72,7 @@ pub async fn answer(
 async fn wait_for_segments(members: &[Arc<Handle>]) {
     let mut waiting = JoinSet::new();
     for live in members.iter().map(|member| member.live().clone()) {
-        waiting.spawn(async move { live.has_segment_within(FIRST_SEGMENT).await });
+        waiting.spawn(async move { live.with_segment_within(FIRST_SEGMENT).await.is_some() });
     }
     if waiting.join_next().await.is_some() {
         let others = async { while waiting.join_next().await.is_some() {} };

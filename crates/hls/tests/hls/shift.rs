@@ -127,7 +127,7 @@ fn queries_are_read_and_the_rest_is_kept() {
         ("start=0&end=9999999999", range(0, Some(9_999_999_999)), ""),
         ("delayed=1&restart=2", None, "delayed=1&restart=2"),
     ] {
-        assert_eq!(Shift::parse(query), Ok((shift, rest.to_owned())), "{query}");
+        assert_eq!(Shift::parse(query), Ok((shift, rest.into())), "{query}");
         if let Some(shift) = shift {
             assert_eq!(Shift::parse(&shift.query()).unwrap().0, Some(shift));
         }
