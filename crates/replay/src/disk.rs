@@ -48,10 +48,14 @@ impl Disk for Local {
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
-        // Removing comes first since a link would be followed otherwise; a new file never is one.
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => OpenOptions::new().append(true).create_new(true).open(path),
+        let create = || OpenOptions::new().append(true).create_new(true).open(path);
+        match create() {
+            // It may be a link, which is not to be followed, or have another name in a clip.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                fs::remove_file(path)?;
+                create()
+            }
+            made => made,
         }
     }
 
