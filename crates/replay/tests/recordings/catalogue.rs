@@ -41,8 +41,10 @@ fn links_are_not_followed() {
     // Nor written through.
     let mut writer = recordings.create(&id("b-2"), meta()).unwrap();
     symlink(&secret, root.path().join("media/b-2/0.m4s")).unwrap();
-    write(&mut writer, 0..1);
+    fs::hard_link(&secret, root.path().join("media/b-2/1.m4s")).unwrap();
+    write(&mut writer, 0..2);
     assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
+    assert!(writer.losing().is_none());
 
     symlink(root.path().join("media/b-1"), root.path().join("media/b-3")).unwrap();
     assert!(matches!(recordings.delete(&id("b-3")), Err(Error::Missing(_))));
