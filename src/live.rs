@@ -25,7 +25,7 @@ use kaibo_container::{
     ts,
 };
 use kaibo_hls::{Format, Position, Segment, View, Window};
-use kaibo_hub::{Cursor, Limits, Ring, Start, ring};
+use kaibo_hub::{Limits, Ring, Start, ring};
 use kaibo_media::{Cue, Frame, Sample, Span, Timestamp, Tracks, UnixMillis};
 use kaibo_replay::{Listing, Loss};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -42,7 +42,7 @@ pub use self::{
 use crate::{
     audience::{Audience, Viewer, Visit},
     config,
-    packager::{Gathering, Outlet, Queued, Shared},
+    packager::{Blocks, Gathering, Outlet, Queued},
     recorder,
     server::Server,
     snapshots::Camera,
@@ -372,25 +372,25 @@ impl Live {
     }
 
     /// A new FLV viewer's place.
-    pub fn join_flv(&self) -> Cursor<Shared> {
+    pub fn join_flv(&self) -> Blocks {
         self.flv.join(&self.frames)
     }
 
     /// A new RTMP viewer's place.
-    pub fn join_rtmp(&self) -> Cursor<Shared> {
+    pub fn join_rtmp(&self) -> Blocks {
         self.rtmp.join(&self.frames)
     }
 
     /// A place for an FLV viewer who may see what is pushed before the start, and its tracks. None while nothing is
     /// pushed.
-    pub fn preview_flv(&self) -> Option<(Cursor<Shared>, Arc<Tracks>)> {
+    pub fn preview_flv(&self) -> Option<(Blocks, Arc<Tracks>)> {
         let mut ingest = self.ingest();
         let (preview, tracks) = ingest.preview(self.gathering)?;
         Some((preview.join_flv(), tracks))
     }
 
     /// The same for an RTMP viewer.
-    pub fn preview_rtmp(&self) -> Option<Cursor<Shared>> {
+    pub fn preview_rtmp(&self) -> Option<Blocks> {
         self.ingest().preview(self.gathering).map(|(preview, _)| preview.join_rtmp())
     }
 

@@ -8,11 +8,11 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    task::{Context, Poll, Wake, Waker},
+    task::{Context, Wake, Waker},
     time::Duration,
 };
 
-use kaibo_hub::{Ring, Watch};
+use kaibo_hub::Ring;
 use tokio::{
     sync::Notify,
     task::yield_now,
@@ -23,7 +23,7 @@ use super::{
     pace::Pace,
     viewer::{Room, Viewer, Visit},
 };
-use crate::packager::Shared;
+use crate::packager::{Shared, Watch};
 
 /// How long viewers are visited before others on this core have their turn: publishers above all. A viewer takes some 5 µs,
 /// with a keyframe 20.
@@ -98,7 +98,7 @@ impl Wake for Bell {
 /// The viewers of one ring.
 struct Audience {
     ring: Ring<Shared>,
-    watch: Watch<Shared>,
+    watch: Watch,
     viewers: Vec<Viewer>,
     bell: Arc<Bell>,
     /// Its only waker: the ring and the sockets know it by that.
@@ -116,7 +116,7 @@ impl Audience {
     fn begin_pass(&mut self) {
         self.bell.rung.store(false, Ordering::Release);
         let mut cx = Context::from_waker(&self.waker);
-        while let Poll::Ready(()) = self.watch.poll_change(&mut cx) {}
+        self.watch.poll_look(&mut cx);
         self.next = 0;
         self.under_way = true;
     }
@@ -233,7 +233,7 @@ impl Audiences {
     fn admit(&mut self, now: Instant) {
         let newcomers = mem::take(&mut self.shard.inbox().newcomers);
         for mut viewer in newcomers {
-            let ring = viewer.ring();
+            let ring = viewer.blocks().ring();
             let number = *self.numbers.entry(ring.clone()).or_insert_with(|| {
                 self.last += 1;
                 self.last
@@ -245,7 +245,7 @@ impl Audiences {
                 // A pass follows soon: only then does the ring know whom to wake.
                 waker.wake_by_ref();
                 Audience {
-                    watch: ring.watch(),
+                    watch: viewer.blocks().watch(),
                     ring,
                     viewers: Vec::new(),
                     bell,
@@ -295,7 +295,10 @@ impl Audiences {
     /// viewers of a stream that has many.
     fn go_on(&mut self, number: u64, turn: &Turn) {
         let Some(audience) = self.by_number.get_mut(&number) else { return };
-        if !audience.under_way {
+        if audience.under_way {
+            // Those who come late in it need not wait for the next one, in which their turn is late again.
+            audience.watch.look();
+        } else {
             audience.begin_pass();
         }
         let (gone, over) = audience.go_on(turn, &mut self.room);

@@ -8,13 +8,12 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use kaibo_hub::Ring;
 use tokio::{net::TcpStream, time::Instant};
 
 use super::carriage::Carriage;
 use crate::{
     output::feed::{Fed, Feed},
-    packager::Shared,
+    packager::{Blocks, Shared},
     socket::{self, Place},
 };
 
@@ -69,9 +68,9 @@ impl Viewer {
         Self { tcp, feed, carriage, pending: first.into_iter().collect(), over: false, _place: place }
     }
 
-    /// The ring that it is shown.
-    pub fn ring(&self) -> Ring<Shared> {
-        self.feed.ring()
+    /// What it is shown.
+    pub fn blocks(&self) -> &Blocks {
+        self.feed.blocks()
     }
 
     /// Its first visit: what there is already goes out together with what goes before it.

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use kaibo_container::flv::{Flv, Messages};
-use kaibo_hub::{Cursor, Publisher, Ring, ring};
+use kaibo_hub::{Publisher, Ring, ring};
 use kaibo_media::{Frame, Item};
 
-use crate::packager::{Gathering, Outlet, Queued, Shared};
+use crate::packager::{Blocks, Gathering, Outlet, Queued};
 
 /// The frames of one push, while somebody watches it. Dropped, its viewers' streams end.
 pub struct Preview {
@@ -36,12 +36,12 @@ impl Preview {
     }
 
     /// A new FLV viewer's place: at the next keyframe, if it is the first viewer.
-    pub fn join_flv(&self) -> Cursor<Shared> {
+    pub fn join_flv(&self) -> Blocks {
         self.flv.join(&self.ring)
     }
 
     /// A new RTMP viewer's place.
-    pub fn join_rtmp(&self) -> Cursor<Shared> {
+    pub fn join_rtmp(&self) -> Blocks {
         self.rtmp.join(&self.ring)
     }
 }

@@ -6,17 +6,17 @@ use std::{collections::VecDeque, sync::Arc, task::Context};
 
 use bytes::Bytes;
 use kaibo_container::flv::{Flv, Messages, millis};
-use kaibo_hub::{Cursor, Next, Ring};
+use kaibo_hub::Next;
 use kaibo_media::{Timestamp, Tracks};
 
 pub use self::stream::Stream;
 use super::{LAGS, Viewer};
-use crate::packager::Shared;
+use crate::packager::{Blocks, Shared};
 
 /// Media without an end: what a decoder is set up with, then the stream's shared blocks from a keyframe on.
 pub struct Feed {
     format: Format,
-    cursor: Cursor<Shared>,
+    blocks: Blocks,
     /// What the viewer's decoder was set up for.
     tracks: Option<Arc<Tracks>>,
     over: bool,
@@ -68,18 +68,18 @@ pub enum Fed {
 
 impl Feed {
     /// Shows `viewer` the `blocks`.
-    pub fn new(viewer: Viewer, format: Format, blocks: Cursor<Shared>) -> Self {
-        Self { format, cursor: blocks, tracks: None, over: false, viewer }
+    pub fn new(viewer: Viewer, format: Format, blocks: Blocks) -> Self {
+        Self { format, blocks, tracks: None, over: false, viewer }
     }
 
-    /// The ring that it shows.
-    pub fn ring(&self) -> Ring<Shared> {
-        self.cursor.ring()
+    /// What it shows.
+    pub fn blocks(&self) -> &Blocks {
+        &self.blocks
     }
 
-    /// Appends what is new to `out`. `batch` is empty before and after.
+    /// Appends what is new of what was made to `out`. `batch` is empty before and after.
     pub fn take(&mut self, batch: &mut Vec<Shared>, out: &mut VecDeque<Bytes>) -> Fed {
-        self.fill(batch, out, |cursor, batch| cursor.try_next(batch))
+        self.fill(batch, out, |blocks, batch| blocks.try_next(batch))
     }
 
     /// The same; where there is nothing, `cx` is woken when there is.
@@ -89,7 +89,7 @@ impl Feed {
         batch: &mut Vec<Shared>,
         out: &mut VecDeque<Bytes>,
     ) -> Fed {
-        self.fill(batch, out, |cursor, batch| match cursor.poll_next(cx, batch) {
+        self.fill(batch, out, |blocks, batch| match blocks.poll_next(cx, batch) {
             std::task::Poll::Ready(next) => Some(next),
             std::task::Poll::Pending => None,
         })
@@ -99,10 +99,10 @@ impl Feed {
         &mut self,
         batch: &mut Vec<Shared>,
         out: &mut VecDeque<Bytes>,
-        mut next: impl FnMut(&mut Cursor<Shared>, &mut Vec<Shared>) -> Option<Next>,
+        mut next: impl FnMut(&mut Blocks, &mut Vec<Shared>) -> Option<Next>,
     ) -> Fed {
         while !self.over {
-            match next(&mut self.cursor, batch) {
+            match next(&mut self.blocks, batch) {
                 None => return Fed::Nothing,
                 Some(Next::Entries) => {
                     let before = out.len();

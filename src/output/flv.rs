@@ -8,7 +8,6 @@ use hyper::{Method, Response, StatusCode, header};
 use kaibo_audience::Phase;
 use kaibo_broadcast::State;
 use kaibo_container::flv::Flv;
-use kaibo_hub::Cursor;
 use kaibo_media::Tracks;
 
 pub use websocket::Conversation;
@@ -22,7 +21,7 @@ use crate::{
     broadcasts::Handle,
     gate,
     http::{Body, Call},
-    packager::Shared,
+    packager::Blocks,
     problem::Problem,
     telemetry::Protocol,
 };
@@ -71,7 +70,7 @@ pub async fn answer(mut call: Call, app: &str, stream: &str) -> Result<Response<
 struct Shown {
     broadcast: Arc<Handle>,
     /// Where it is not what everybody is shown.
-    blocks: Option<Cursor<Shared>>,
+    blocks: Option<Blocks>,
     tracks: Option<Arc<Tracks>>,
 }
 

@@ -111,6 +111,14 @@ impl<T: Entry> Cursor<T> {
         if reached.suffices(self.next, time) { self.try_next(batch) } else { None }
     }
 
+    /// Goes on at the newest keyframe, if it has not come to that: nobody misses what lies before.
+    pub fn skip(&mut self) {
+        let keyframe = self.shared.read().keyframe();
+        if let Some(keyframe) = keyframe.filter(|keyframe| *keyframe > self.next) {
+            (self.next, self.state) = (keyframe, State::Reading);
+        }
+    }
+
     /// Entries that it has not read are gone.
     pub fn has_missed(&self) -> bool {
         self.next < self.shared.read().first()

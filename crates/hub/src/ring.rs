@@ -83,6 +83,11 @@ impl<T: Entry> Ring<T> {
         drop(held);
     }
 
+    /// Wakes everybody who waits, although nothing has come: for readers who have entries made when they come to look.
+    pub fn stir(&self) {
+        self.0.waiting.wake_all();
+    }
+
     /// How many cursors live.
     pub fn cursors(&self) -> usize {
         self.0.waiting.cursors()

@@ -68,11 +68,19 @@ impl Waiting {
 
     /// Wakes those who wait for what the ring has `reached`.
     pub(crate) fn wake(&self, reached: Reached) {
+        self.wake_if(|waiter| reached.suffices(waiter.next, waiter.time));
+    }
+
+    /// Wakes everybody.
+    pub(crate) fn wake_all(&self) {
+        self.wake_if(|_| true);
+    }
+
+    fn wake_if(&self, ready: impl FnMut(&mut Waiter) -> bool + Copy) {
         let mut places = self.lock();
         if places.waiting == 0 {
             return;
         }
-        let ready = |waiter: &mut Waiter| reached.suffices(waiter.next, waiter.time);
         let woken: Vec<_> = places.waiters.iter_mut().filter_map(|waiter| waiter.take_if(ready)).collect();
         places.waiting -= woken.len();
         drop(places);

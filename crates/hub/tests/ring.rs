@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use kaibo_hub::{BATCH_BYTES, BATCH_ENTRIES, Limits, Next, Start, ring};
+use kaibo_hub::{BATCH_BYTES, BATCH_ENTRIES, Cursor, Limits, Next, Start, ring};
 use support::Tick;
 
 const ROOMY: Limits = Limits { bytes: 1 << 30, millis: 1_000_000, entries: 1_000_000 };
@@ -222,6 +222,40 @@ fn a_watch_tells_of_every_change_once() {
     assert_eq!(watch.poll_change(&mut cx), Poll::Pending, "is no news for ever");
     drop(watch);
     assert_eq!(ring.cursors(), 0);
+}
+
+#[test]
+fn whoever_waits_can_be_woken_although_nothing_has_come() {
+    let (publisher, ring) = ring(ROOMY);
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(woken.clone());
+    let mut cx = Context::from_waker(&waker);
+    let (mut cursor, mut batch) = (ring.cursor(Start::Next), Vec::new());
+    ring.stir();
+    assert_eq!(cursor.poll_next(&mut cx, &mut batch), Poll::Pending);
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+    ring.stir();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert_eq!(cursor.poll_next(&mut cx, &mut batch), Poll::Pending);
+    publisher.push(Tick::new(0));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 2);
+    assert_eq!(cursor.poll_next(&mut cx, &mut batch), Poll::Ready(Next::Entries));
+}
+
+#[test]
+fn a_reader_may_skip_to_the_newest_keyframe_and_never_goes_back() {
+    let (publisher, ring) = ring(ROOMY);
+    let mut batch = Vec::new();
+    let mut read = |cursor: &mut Cursor<Tick>| cursor.try_next(&mut batch).map(|_| numbers(&batch));
+    let mut cursor = ring.cursor(Start::Oldest);
+    cursor.skip();
+    for number in 0..13 {
+        publisher.push(Tick { keyframe: number % 10 == 0, ..Tick::new(number) });
+    }
+    cursor.skip();
+    assert_eq!(read(&mut cursor), Some(vec![10, 11, 12]));
+    cursor.skip();
+    assert_eq!(read(&mut cursor), None);
 }
 
 #[test]
