@@ -20,6 +20,7 @@ use tokio::{
 };
 
 use super::{
+    load::Load,
     pace::Pace,
     viewer::{Room, Viewer, Visit},
 };
@@ -196,7 +197,8 @@ pub async fn run(shard: Arc<Shard>) {
     };
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut pace = Pace::new(Instant::now());
+    let mut load = Load::new();
+    let mut pace = Pace::new(Instant::now(), load.busy(Instant::now()));
     loop {
         tokio::select! {
             () = shard.news.notified() => {}
@@ -221,7 +223,8 @@ pub async fn run(shard: Arc<Shard>) {
                 break;
             }
         }
-        let rest = pace.end(Instant::now());
+        let now = Instant::now();
+        let rest = pace.end(now, load.busy(now));
         if !rest.is_zero() {
             audiences.rest(rest).await;
         }
