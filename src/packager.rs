@@ -160,7 +160,7 @@ impl<F: Format + Copy + Send + Sync + 'static> Outlet<F> {
             } else if watched.elapsed() > IDLE && self.retire(packing) {
                 return;
             }
-            // Media that breaks off behind this look lasts for longer than until the next.
+            // Media that breaks off after this look is not missed for `hold`: the next one is in time.
             let next = silent.map_or(hold, |since| hold.saturating_sub(since.elapsed()));
             sleep(next.clamp(LOOK, IDLE)).await;
         }
