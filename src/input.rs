@@ -1,4 +1,5 @@
 //! The ways in.
 
+mod gather;
 mod publisher;
 pub mod rtmp;

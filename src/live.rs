@@ -371,6 +371,13 @@ impl Live {
         self.ingest().pushed(now)
     }
 
+    /// Somebody waits for the next frame, or for the next part. Qualities of one stream find their places by when their
+    /// frames come.
+    pub fn is_awaited(&self) -> bool {
+        // Packagers read frames, and one other, which cuts segments and has time.
+        self.frames.cursors() > 1 || self.shown.receiver_count() > 0 || self.group.is_some()
+    }
+
     /// A new FLV viewer's place.
     pub fn join_flv(&self) -> Blocks {
         self.flv.join(&self.frames)

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::TcpKeepalive;
 use tokio::net::{TcpListener, TcpStream};
 
 pub use places::{Place, Places};
@@ -119,7 +119,7 @@ pub fn spawn(server: &Arc<Server>, serving: impl Future<Output = ()> + Send + 's
 /// Options of a socket that media is written to. `stall` is how long its peer may leave data unacknowledged or its
 /// window closed before the kernel drops the connection (`TCP_USER_TIMEOUT`); it looks only when it probes, a little later.
 pub fn for_viewer(stream: &Stream, stall: Duration) {
-    let socket = SockRef::from(stream.tcp());
+    let Some(socket) = stream.socket() else { return };
     // None of these can fail in a way that matters: without them a viewer only costs more.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
@@ -128,7 +128,7 @@ pub fn for_viewer(stream: &Stream, stall: Duration) {
 
 /// Options of a publisher's socket: a host that vanished without a FIN is found out by the kernel, too.
 pub fn for_publisher(stream: &Stream, idle: Duration) {
-    let socket = SockRef::from(stream.tcp());
+    let Some(socket) = stream.socket() else { return };
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_user_timeout(Some(idle));
     let _ = socket

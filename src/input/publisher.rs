@@ -60,6 +60,12 @@ impl Publisher {
         self.server.metrics.ingest_bytes.inc_by(bytes as u64);
     }
 
+    /// Somebody waits for what comes next: whoever watches, or the broadcast itself, if it does not take this push.
+    pub fn is_awaited(&self) -> bool {
+        let live = self.push.broadcast.live();
+        !live.is_open_for(self.push.epoch) || live.is_awaited()
+    }
+
     /// The last media was the end of the sequence, and not longer ago than `time`.
     pub fn said_goodbye_within(&self, time: Duration) -> bool {
         self.ended_at.is_some_and(|at| at.elapsed() <= time)

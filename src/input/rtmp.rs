@@ -12,7 +12,7 @@ use tokio::{
 };
 use tracing::{Instrument, Span, field::Empty, info_span};
 
-use super::publisher::Publisher;
+use super::{gather::Gather, publisher::Publisher};
 use crate::{
     access::{self, unix_now},
     broadcasts::{Peer, Push},
@@ -336,6 +336,7 @@ impl Session {
         let mut stopping = pin!(stopping.wait());
         let mut asked_to_leave = false;
         let mut heard = None;
+        let mut gather = Gather::new();
         let mut silence = pin!(sleep_until(Instant::now() + idle));
         loop {
             // A whole read's worth of events goes by without a look at clocks or wakers.
@@ -352,7 +353,7 @@ impl Session {
             self.make_room();
             let silent_since = *heard.get_or_insert_with(Instant::now);
             tokio::select! {
-                read = self.stream.read_buf(&mut self.input) => match read? {
+                read = gather.read(&mut self.stream, &mut self.input, publisher.is_awaited()) => match read? {
                     0 => return Err(Ended::Closed),
                     length => {
                         heard = None;
@@ -385,10 +386,14 @@ impl Session {
             Ok(feed) => feed,
             Err((code, refusal)) => return Outcome::Ended(self.refuse(code, refusal).await),
         };
+        // It may have been published on before.
+        if let Err(error) = self.stream.take_up() {
+            return Outcome::Ended(error.into());
+        }
         socket::for_viewer(&self.stream, self.server.settings().config.limits.viewer_stall.0);
         self.connection.accept();
         match self.stream {
-            socket::Stream::Plain(_) => Outcome::Plays(feed),
+            socket::Stream::Plain(_) | socket::Stream::Resting(_) => Outcome::Plays(feed),
             socket::Stream::Tls(_) => Outcome::Ended(output::rtmp::play(self, feed).await),
         }
     }

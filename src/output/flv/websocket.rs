@@ -94,7 +94,7 @@ async fn carry(server: &Server, upgraded: Upgraded, feed: Feed, place: Arc<Place
             }
         }
         // An error is a viewer who went away.
-        tls @ socket::Stream::Tls(_) => drop(run(tls, &read_buf, Stream::new(feed)).await),
+        tls => drop(run(tls, &read_buf, Stream::new(feed)).await),
     }
 }
 
