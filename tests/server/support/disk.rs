@@ -50,10 +50,16 @@ impl Disk {
     /// Fills it up to the last byte but `left`. Free again: [`Disk::free`].
     pub fn fill(&self, left: u64) {
         let mut ballast = File::options().create(true).append(true).open(self.ballast()).unwrap();
-        // Down to single pages, as a file system counts.
+        // Down to single pages, as a file system counts; half of the way at a time, as it needs some for itself.
         for block in [1 << 20, 4096_u64] {
             let zeros = vec![0; block as usize];
-            while self.left() >= left + block && ballast.write_all(&zeros).is_ok() {}
+            loop {
+                let fit = self.left().saturating_sub(left) / block;
+                let full = (0..fit.div_ceil(2)).any(|_| ballast.write_all(&zeros).is_err());
+                if fit == 0 || full {
+                    break;
+                }
+            }
         }
     }
 
