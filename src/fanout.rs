@@ -6,7 +6,6 @@
 //! A viewer costs its socket, a place in a ring and no task; a stream wakes a shard, not each of its viewers.
 
 mod carriage;
-mod load;
 mod pace;
 mod shard;
 mod viewer;

@@ -371,11 +371,15 @@ impl Live {
         self.ingest().pushed(now)
     }
 
-    /// Somebody waits for the next frame, or for the next part. Qualities of one stream find their places by when their
-    /// frames come.
+    /// Somebody waits for the next frame, or for the next part.
     pub fn is_awaited(&self) -> bool {
         // Packagers read frames, and one other, which cuts segments and has time.
-        self.frames.cursors() > 1 || self.shown.receiver_count() > 0 || self.group.is_some()
+        self.frames.cursors() > 1 || self.shown.receiver_count() > 0
+    }
+
+    /// Others find their place by when its frames come: it is one quality of several.
+    pub fn sets_the_pace(&self) -> bool {
+        self.group.is_some()
     }
 
     /// A new FLV viewer's place.

@@ -17,6 +17,7 @@ mod hooks;
 mod http;
 mod input;
 mod live;
+mod load;
 mod notices;
 mod output;
 mod packager;

@@ -84,6 +84,8 @@ pub struct Server {
     pub clock: Clock,
     /// Accepted pushes, for a stop to wait for.
     pub publishers: watch::Sender<usize>,
+    /// Whether they are too many for each message to be read when it comes.
+    pub pressure: input::Pressure,
     phase: watch::Sender<Phase>,
     /// Holds the data folder for as long as the server lives.
     _lock: File,
@@ -162,6 +164,7 @@ impl Server {
         let store = open_store(config.data_dir.join(config.store_file())).await?;
         let recordings = Recordings::open(config, &store, &metrics).await?;
         let run = config.data_dir.join(RUN);
+        let publishers = watch::Sender::new(0);
         let server = Arc::new(Self {
             access: Access::new(&settings)?,
             gate: Gate::new()?,
@@ -179,7 +182,8 @@ impl Server {
             hooks: Hooks::new(Endpoints::new(&settings.config.webhooks)?),
             rejections: Rejections::default(),
             clock: Clock::default(),
-            publishers: watch::Sender::new(0),
+            pressure: input::Pressure::watch(publishers.subscribe()),
+            publishers,
             phase: watch::Sender::new(Phase::Serving),
             _lock: lock,
             certificates,

@@ -4,6 +4,8 @@ import rig
 from rig import Goal, median
 
 STREAMS = 100
+# The goal is 0.16 % on a machine where nginx takes 0.25 %; others are faster or slower.
+SHARE = 0.16 / 0.25
 # The windows of media in memory grow with the bitrate, the rest does not: a second clip tells them apart.
 KBITS, FEW_KBITS = 1800, 200
 NGINX = """hls on; hls_path FOLDER/hls; hls_fragment 2s; hls_playlist_length 30s;
@@ -40,8 +42,8 @@ def run():
     size, few_size = (rig.clip(kbits).stat().st_size for kbits in (KBITS, FEW_KBITS))
     besides = max(0, mib(few) - (mib(ours) - mib(few)) * few_size / (size - few_size))
     return [
-        Goal(f"ingest, HLS and recording, {STREAMS} streams: % of a core per stream", "≤ 0.16 %",
-             f"{percent(ours):.3f} %", f"nginx-rtmp {percent(theirs):.3f} %", ratio, percent(ours) <= 0.16),
+        Goal(f"ingest, HLS and recording, {STREAMS} streams: % of a core per stream", "≤ 0.64 × nginx (0.16 of 0.25 %)",
+             f"{percent(ours):.3f} %", f"nginx-rtmp {percent(theirs):.3f} %", ratio, ratio <= SHARE),
         Goal("… memory per stream besides the windows of media", "≤ 1 MiB",
              f"{besides:.2f} MiB ({mib(ours):.1f} with them)", f"nginx-rtmp {mib(theirs):.2f} MiB", None, besides <= 1),
     ], {}

@@ -11,7 +11,8 @@ CASES = (150, "auto", 1800), (150, "50ms", 1800), (500, "50ms", 200)
 
 
 def measure(streams, batch, kbits):
-    """What taking the streams in costs (HLS is cut for each of them) is measured too, without viewers, and taken off."""
+    """What taking the streams in costs (HLS is cut for each of them) is measured too, without viewers, and taken off. It is
+    less than with them: what nobody waits for is read in fewer and larger reads."""
     clip, of = rig.clip(kbits), f"kaibo {batch} {kbits} kbit/s"
     with rig.kaibo(batch) as server, rig.pushing(server, source=clip):
         one = rig.watch(server, count=streams * EACH, ramp_ms=1, of=f"{of} 1 stream")

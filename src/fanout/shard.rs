@@ -20,11 +20,13 @@ use tokio::{
 };
 
 use super::{
-    load::Load,
     pace::Pace,
     viewer::{Room, Viewer, Visit},
 };
-use crate::packager::{Shared, Watch};
+use crate::{
+    load::Load,
+    packager::{Shared, Watch},
+};
 
 /// How long viewers are visited before others on this core have their turn: publishers above all. A viewer takes some 5 µs,
 /// with a keyframe 20.

@@ -60,10 +60,12 @@ impl Publisher {
         self.server.metrics.ingest_bytes.inc_by(bytes as u64);
     }
 
-    /// Somebody waits for what comes next: whoever watches, or the broadcast itself, if it does not take this push.
+    /// What comes next is to be read when it comes: whoever watches waits for it, unless there is no time for that, or the
+    /// broadcast itself does, if it does not take this push.
     pub fn is_awaited(&self) -> bool {
         let live = self.push.broadcast.live();
-        !live.is_open_for(self.push.epoch) || live.is_awaited()
+        let is_watched = || live.is_awaited() && !self.server.pressure.is_high();
+        !live.is_open_for(self.push.epoch) || live.sets_the_pace() || is_watched()
     }
 
     /// The last media was the end of the sequence, and not longer ago than `time`.
