@@ -45,10 +45,9 @@ impl Gather {
         if is_awaited {
             self.awaited = now;
         }
-        if now - self.awaited < AWHILE {
+        if now - self.awaited < AWHILE || !stream.rest()? {
             return stream.read_buf(input).await;
         }
-        stream.rest()?;
         self.due.as_mut().reset(now + GATHER);
         loop {
             if self.more {
@@ -58,10 +57,7 @@ impl Gather {
                 self.due.as_mut().await;
             }
             let room = input.capacity() - input.len();
-            let Some(read) = stream.read_resting(input) else {
-                // TLS does not rest, but its records gather as well.
-                return stream.read_buf(input).await;
-            };
+            let read = stream.read_resting(input);
             self.more = read.as_ref().is_ok_and(|length| *length == room);
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

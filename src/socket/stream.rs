@@ -34,26 +34,25 @@ impl Stream {
     }
 
     /// Has what comes gather in the kernel without waking anybody, until this is read or written as usual: otherwise epoll
-    /// is told of everything that comes, whether or not somebody waits for it. TLS goes on as it is, as its records have
-    /// to be seen to know what is there.
-    pub fn rest(&mut self) -> io::Result<()> {
+    /// is told of everything that comes, whether or not somebody waits for it. False of TLS, which goes on as it is: how much
+    /// has come is not to be seen there.
+    pub fn rest(&mut self) -> io::Result<bool> {
         *self = match mem::replace(self, Self::Resting(None)) {
             Self::Plain(tcp) => Self::Resting(Some(tcp.into_std()?)),
             other => other,
         };
-        Ok(())
+        Ok(matches!(self, Self::Resting(_)))
     }
 
-    /// Reads what is there into the room of `input`, as far as it goes, without taking the connection up again. None if it
-    /// is not at rest.
-    pub fn read_resting(&mut self, input: &mut BytesMut) -> Option<io::Result<usize>> {
-        let Self::Resting(tcp) = self else { return None };
-        let Some(tcp) = tcp else { return Some(Err(io::ErrorKind::NotConnected.into())) };
+    /// Reads what is there into the room of `input`, as far as it goes, without taking the connection up again. An error if
+    /// it is not at rest.
+    pub fn read_resting(&mut self, input: &mut BytesMut) -> io::Result<usize> {
+        let Self::Resting(Some(tcp)) = self else { return Err(io::ErrorKind::NotConnected.into()) };
         let filled = input.len();
         input.resize(input.capacity(), 0);
         let read = input.get_mut(filled..).map_or(Ok(0), |room| tcp.read(room));
         input.truncate(filled.saturating_add(*read.as_ref().unwrap_or(&0)));
-        Some(read)
+        read
     }
 
     /// Ends the rest, if it is at rest. Reading and writing do so, too.
@@ -185,14 +184,14 @@ mod tests {
     async fn a_connection_at_rest_is_read_without_being_taken_up() {
         let (mut peer, mut stream) = pair().await;
         let mut input = BytesMut::with_capacity(16);
-        assert!(stream.read_resting(&mut input).is_none(), "it is not at rest");
-        stream.rest().unwrap();
-        stream.rest().unwrap();
-        let nothing = stream.read_resting(&mut input).unwrap().unwrap_err();
+        let not_at_rest = stream.read_resting(&mut input).unwrap_err();
+        assert_eq!(not_at_rest.kind(), io::ErrorKind::NotConnected);
+        assert_eq!([stream.rest().unwrap(), stream.rest().unwrap()], [true, true]);
+        let nothing = stream.read_resting(&mut input).unwrap_err();
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         assert!(input.is_empty());
         peer.write_all(b"media").await.unwrap();
-        while stream.read_resting(&mut input).unwrap().is_err() {
+        while stream.read_resting(&mut input).is_err() {
             yield_now().await;
         }
         assert_eq!(input, b"media"[..]);
@@ -221,7 +220,7 @@ mod tests {
     async fn one_that_was_lost_says_so() {
         let mut stream = Stream::Resting(None);
         let lost = io::ErrorKind::NotConnected;
-        assert_eq!(stream.read_resting(&mut BytesMut::new()).unwrap().unwrap_err().kind(), lost);
+        assert_eq!(stream.read_resting(&mut BytesMut::new()).unwrap_err().kind(), lost);
         assert_eq!(stream.read_u8().await.unwrap_err().kind(), lost);
         assert_eq!(stream.write_u8(0).await.unwrap_err().kind(), lost);
         assert!(stream.socket().is_none());
