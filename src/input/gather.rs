@@ -11,8 +11,8 @@ use tokio::{
 
 use crate::socket::Stream;
 
-/// How long media gathers in the kernel while nobody waits for it. Longer, and parts would come unevenly (media.md, L9).
-const GATHER: Duration = Duration::from_millis(50);
+/// How long media gathers in the kernel while nobody waits for it.
+pub const GATHER: Duration = Duration::from_millis(50);
 
 /// Nobody waits who did not for this long: players of low-latency HLS are between two requests now and then.
 const AWHILE: Duration = Duration::from_secs(3);
@@ -33,22 +33,33 @@ impl Gather {
         Self { awaited: now, due: Box::pin(sleep_until(now)), more: false }
     }
 
-    /// Reads into the room of `input`, which must have some: what comes next, or, if that is not awaited, what has come in a
-    /// while. Nothing once the peer has closed. Cancelling loses nothing.
+    /// Reads into the room of `input`, which must have some: what comes next, or, if that is not awaited, all that has come
+    /// when it has gathered for `time`. Nothing once the peer has closed. Cancelling loses nothing.
     pub async fn read(
         &mut self,
         stream: &mut Stream,
         input: &mut BytesMut,
-        is_awaited: bool,
+        time: Option<Duration>,
     ) -> io::Result<usize> {
         let now = Instant::now();
-        if is_awaited {
-            self.awaited = now;
+        match time {
+            Some(time) if now - self.awaited >= AWHILE && stream.rest()? => {
+                self.due.as_mut().reset(now + time);
+                return self.read_resting(stream, input, time).await;
+            }
+            Some(_) => {}
+            None => self.awaited = now,
         }
-        if now - self.awaited < AWHILE || !stream.rest()? {
-            return stream.read_buf(input).await;
-        }
-        self.due.as_mut().reset(now + GATHER);
+        stream.read_buf(input).await
+    }
+
+    /// Reads what is there when it is due; if that is nothing, it is due again after `time`.
+    async fn read_resting(
+        &mut self,
+        stream: &mut Stream,
+        input: &mut BytesMut,
+        time: Duration,
+    ) -> io::Result<usize> {
         loop {
             if self.more {
                 // A flood is no reason to keep others waiting.
@@ -61,7 +72,7 @@ impl Gather {
             self.more = read.as_ref().is_ok_and(|length| *length == room);
             match read {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.due.as_mut().reset(Instant::now() + GATHER);
+                    self.due.as_mut().reset(Instant::now() + time);
                 }
                 read => return read,
             }
@@ -107,7 +118,8 @@ mod tests {
         /// What is read next, with fresh room.
         async fn read(&mut self, is_awaited: bool) -> usize {
             self.input = BytesMut::with_capacity(ROOM);
-            self.gather.read(&mut self.stream, &mut self.input, is_awaited).await.unwrap()
+            let time = (!is_awaited).then_some(GATHER);
+            self.gather.read(&mut self.stream, &mut self.input, time).await.unwrap()
         }
 
         fn is_ready(&mut self) -> bool {
@@ -128,7 +140,7 @@ mod tests {
         assert_eq!(rig.input, b"soundsoundsoundsound"[..]);
         drop(rig.encoder);
         rig.input.clear();
-        let read = rig.gather.read(&mut rig.stream, &mut rig.input, false).await;
+        let read = rig.gather.read(&mut rig.stream, &mut rig.input, Some(GATHER)).await;
         assert_eq!(read.unwrap(), 0, "it is seen that the encoder is gone");
     }
 

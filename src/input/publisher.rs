@@ -7,6 +7,7 @@ use kaibo_container::flv::{Audio, Video, parse_audio, parse_video};
 use kaibo_media::{Assembler, AssemblyError, Input, Packet, Sample, TrackId, UnixMillis};
 use tokio::time::{Duration, Instant};
 
+use super::gather::GATHER;
 use crate::{access::unix_now, broadcasts::Push, live::is_entry, server::Server};
 
 /// Faults of one session that are logged; a broken encoder makes one per frame.
@@ -60,12 +61,15 @@ impl Publisher {
         self.server.metrics.ingest_bytes.inc_by(bytes as u64);
     }
 
-    /// What comes next is to be read when it comes: whoever watches waits for it, unless there is no time for that, or the
-    /// broadcast itself does, if it does not take this push.
-    pub fn is_awaited(&self) -> bool {
+    /// How long what comes next may gather before it is read; none: it is read when it comes. Whoever watches waits for it,
+    /// unless there is no time for that, and the broadcast itself does, if it does not take this push.
+    pub fn may_gather(&self) -> Option<Duration> {
         let live = self.push.broadcast.live();
-        let is_watched = || live.is_awaited() && !self.server.pressure.is_high();
-        !live.is_open_for(self.push.epoch) || live.sets_the_pace() || is_watched()
+        if !live.is_open_for(self.push.epoch) || live.sets_the_pace() {
+            return None;
+        }
+        let pressed = self.server.pressure.gather();
+        if live.is_awaited() { pressed } else { pressed.or(Some(GATHER)) }
     }
 
     /// The last media was the end of the sequence, and not longer ago than `time`.

@@ -353,7 +353,7 @@ impl Session {
             self.make_room();
             let silent_since = *heard.get_or_insert_with(Instant::now);
             tokio::select! {
-                read = gather.read(&mut self.stream, &mut self.input, publisher.is_awaited()) => match read? {
+                read = gather.read(&mut self.stream, &mut self.input, publisher.may_gather()) => match read? {
                     0 => return Err(Ended::Closed),
                     length => {
                         heard = None;
