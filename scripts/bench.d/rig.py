@@ -242,9 +242,16 @@ def peers():
     return [peer for peer in found if wanted is None or peer[0] in wanted.split()]
 
 
+class Overrun(RuntimeError):
+    """The load took too long: a server kept it waiting."""
+
+
 def loadgen(*arguments, seconds=LIMIT):
     command = ["taskset", "-c", LOAD_CORE, loadgen_bin, *arguments]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds)
+    try:
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise Overrun(f"loadgen {arguments[0]}: not over after {seconds} s") from None
     if done.returncode != 0:
         raise RuntimeError(f"loadgen {arguments[0]}: {done.stderr.strip()}")
     return json.loads(done.stdout)

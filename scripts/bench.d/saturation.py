@@ -16,19 +16,28 @@ def climb(start, steps, of, pushed=True):
     for count in steps:
         with start() as server, rig.pushing(server) if pushed else rig.nobody():
             # It is meant to fail somewhere.
-            result = rig.watch(server, count=count, seconds=8, settle=3, sample=40, ramp_ms=1, of=of, may_fail=True)
+            try:
+                result = rig.watch(server, count=count, seconds=8, settle=3, sample=40, ramp_ms=1, of=of, may_fail=True)
+            except rig.Overrun:
+                result = None
         seen.append((count, result))
-        if result["faults"] or delay(result)["p99"] > P99_MS:
+        if result is None or result["faults"] or delay(result)["p99"] > P99_MS:
             break
         best = count
     return best, seen
 
 
 def describe(seen):
-    return "; ".join(
-        f"{count}: {delay(result)['p50']:.0f} / {delay(result)['p99']:.0f} ms, {cost(result):.2f} s/GB, "
-        f"core {result['server']['server_cpu_pct']:.0f} %, load's core {result['server']['core_busy_pct'][1]:.0f} %"
-        + (f" ({', '.join(result['faults'])})" if result["faults"] else "") for count, result in seen)
+    return "; ".join(f"{count}: {describe_one(result)}" for count, result in seen)
+
+
+def describe_one(result):
+    if result is None:
+        return f"not over after {rig.LIMIT} s"
+    faults = f" ({', '.join(result['faults'])})" if result["faults"] else ""
+    return (f"{delay(result)['p50']:.0f} / {delay(result)['p99']:.0f} ms, {cost(result):.2f} s/GB, "
+            f"core {result['server']['server_cpu_pct']:.0f} %, load's core {result['server']['core_busy_pct'][1]:.0f} %"
+            f"{faults}")
 
 
 def middle(climbs):
@@ -65,4 +74,4 @@ def run():
                   said(ours), ", ".join(beside), best / least if least else None, best >= 6000, more)]
     return goals, {"saturation": [{
         "viewers": count, **delay(result), "s_per_gb": cost(result), "busy": result["server"]["server_cpu_pct"],
-        "faults": result["faults"]} for count, result in seen]}
+        "faults": result["faults"]} for count, result in seen if result]}

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::{runtime::Runtime, task::JoinSet, time::timeout};
 
 use crate::{
+    exact::same_frames,
     resume::assert_contiguous,
     support::{
         Kaibo, clip, flv,
@@ -55,6 +56,26 @@ fn an_encoder_pushes_and_a_player_plays_over_rtmps() {
     assert!(push.is_running());
     push.quit();
     server.wait_for_state("room", "ended", seconds(5));
+}
+
+#[test]
+fn pushes_that_nobody_watches_are_taken_as_fast_as_they_come() {
+    let certificate = Certificate::make();
+    let server = Kaibo::start(&certificate.config());
+    // 20 s of 8 Mbit/s.
+    let clip = clip::heavy();
+    let begin = Instant::now();
+    let pushes =
+        [server.push_url("plain"), rtmps_url(&server, "encrypted")].map(|url| push::ffmpeg(&clip, &url));
+    for mut push in pushes {
+        assert!(push.wait().success(), "{}", push.said());
+    }
+    let took = begin.elapsed();
+    assert!(took < seconds(35), "{took:?}");
+    for stream in ["plain", "encrypted"] {
+        let ended = server.wait_for_state(stream, "ended", seconds(5));
+        same_frames(&clip, Path::new(ended["replay"]["hls"].as_str().unwrap()));
+    }
 }
 
 #[test]
